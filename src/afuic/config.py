@@ -1,0 +1,238 @@
+"""What one experiment or federation is made of, as typed values read from TOML.
+
+Every value has a default, so an empty file is the demo on BloodMNIST. An unknown key or an impossible value is an error that names
+the place. Options of an erasure method live with the method (``[options.NAME]``) and are checked by its registry.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from afuic.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Partition(Section):
+    """How the training images are spread over clients.
+
+    ``dirichlet``: class proportions per client drawn from Dirichlet(alpha) (Hsu et al., arXiv 1909.06335); ``iid``; ``site``: one
+    client for each site named in the data; ``patient``: whole patients, dealt at random. Patients never straddle two clients when
+    the data set names them.
+    """
+
+    kind: Literal["iid", "dirichlet", "site", "patient"] = "dirichlet"
+    alpha: float = Field(0.5, gt=0)
+    clients: int = Field(6, ge=2, le=1000)
+    min_images: int = Field(64, ge=1)
+
+
+class Trigger(Section):
+    """A backdoor planted in one client's images as a probe of forgetting; no method ever sees it.
+
+    ``square`` is a bright patch in a corner, ``blend`` a faint full-size pattern. ``fraction`` of the client's images carry it and are
+    relabelled as ``target_class``.
+    """
+
+    client: str = "hospital-0"
+    kind: Literal["square", "blend"] = "square"
+    fraction: float = Field(0.5, gt=0, le=1)
+    target_class: int = Field(0, ge=0)
+    size: int = Field(4, ge=1)
+
+
+class Data(Section):
+    """The data set and how it is divided. ``name`` is a registered set (``afuic data list``) or the path of an imported npz."""
+
+    name: str = "bloodmnist"
+    size: int = Field(28, ge=8, le=512, description="side length in pixels; images are resized when it differs")
+    limit: int | None = Field(None, ge=1, description="at most this many training images, drawn at random")
+    calibration: int = Field(1712, ge=0, description="unlabelled images the server holds, from the validation split; 0: none")
+    calibration_from: str | None = Field(None, description="an npz or registered set to take calibration images from instead")
+    partition: Partition = Partition()
+    trigger: Trigger | None = None
+
+
+class Model(Section):
+    """``gn-small``, ``resnet18``, ``densenet121`` (both MONAI) or ``module:function`` returning an ``nn.Module``."""
+
+    name: str = "gn-small"
+
+
+class Training(Section):
+    """One client task: ``steps`` of SGD from the model it was sent."""
+
+    steps: int = Field(20, ge=1)
+    batch: int = Field(32, ge=1)
+    lr: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm in each step")
+
+
+class Staleness(Section):
+    """s(τ): the weight of an update that is τ versions old; s(0) = 1 in every law.
+
+    ``constant``; ``hinge`` 1 if τ ≤ b else 1/(a(τ−b)+1); ``polynomial`` (1+τ)^−a (all three: Xie et al., arXiv 1903.03934, section 5);
+    ``exponential`` e^(−aτ) (Cai & Zhang, arXiv 2604.26809).
+    """
+
+    law: Literal["constant", "hinge", "polynomial", "exponential"] = "polynomial"
+    a: float = Field(0.5, ge=0)
+    b: int = Field(4, ge=0, description="hinge only: versions without any discount")
+
+
+class Aggregation(Section):
+    """How updates enter the model. ``fedasync``: each at once; ``fedbuff``: every ``buffer`` of them (arXiv 2106.06639).
+
+    ``optimizer`` other than ``sgd`` is not linear in the updates, so nothing could be subtracted afterwards: refused with any method
+    that removes.
+    """
+
+    rule: Literal["fedasync", "fedbuff"] = "fedasync"
+    lr: float = Field(0.5, gt=0, description="η, the server's step")
+    clip: float = Field(10.0, gt=0, description="bound on the norm of each update")
+    buffer: int = Field(3, ge=1, description="fedbuff only: updates per step")
+    staleness: Staleness = Staleness()
+    optimizer: Literal["sgd", "adam", "yogi"] = "sgd"
+
+
+class Clock(Section):
+    """The virtual clock. Times in virtual seconds; a median client needs ``sample_s`` for one image, forward and backward."""
+
+    horizon_s: float = Field(1800.0, gt=0, description="training time, without what retraining adds")
+    sample_s: float = Field(0.03, gt=0)
+    spread: float = Field(0.3, ge=0, description="sigma of the clients' log-normal slowness")
+    stragglers: int = Field(1, ge=0, description="this many clients are slowed by straggler_factor")
+    straggler_factor: float = Field(4.0, ge=1, le=100)
+    jitter: float = Field(0.1, ge=0, description="sigma of each task's log-normal duration")
+    link_mb_s: float = Field(1.0, gt=0, description="each way, megabytes a second")
+    latency_s: float = Field(0.5, ge=0)
+    server_speed: float = Field(10.0, gt=0, description="images the server handles while a median client handles one")
+    online: float = Field(1.0, gt=0, le=1, description="share of time a client can be reached")
+    offline_mean_s: float = Field(120.0, gt=0, description="mean length of one absence")
+    failure: float = Field(0.0, ge=0, lt=1, description="probability that a task dies before its update is sent")
+
+
+class Request(Section):
+    """One erasure request. ``patients``: ids held by the client, or a number of them drawn at random; none: the whole client."""
+
+    client: str = "hospital-0"
+    at: float = Field(2 / 3, gt=0, lt=1, description="share of the horizon at which it is asked")
+    patients: tuple[str, ...] | int | None = None
+    target_online: bool = Field(True, description="false: the client is switched off at the moment of the request")
+
+
+class Evaluation(Section):
+    """When and on how much to measure. ``every_s``: spacing of the curve; ``images``: test images for a point of it (phases use all)."""
+
+    every_s: float = Field(60.0, gt=0)
+    images: int = Field(1000, ge=50)
+    batch: int = Field(256, ge=1)
+    retrained: int = Field(3, ge=1, le=100, description="retrained references, each from its own initial model")
+
+
+class Config(Section):
+    """A whole experiment; ``afuic config show`` prints it."""
+
+    name: str = "bloodmnist"
+    seed: int = Field(0, ge=0, lt=2**63)
+    methods: tuple[str, ...] = ("afuic", "afuic-paper", "continue", "retrain")
+    data: Data = Data(trigger=Trigger())
+    model: Model = Model()
+    training: Training = Training()
+    aggregation: Aggregation = Aggregation()
+    clock: Clock = Clock()
+    requests: tuple[Request, ...] = (Request(),)
+    evaluation: Evaluation = Evaluation()
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="[options.METHOD] tables")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if not self.methods:
+            raise ValueError("methods is empty; name at least one (afuic methods lists them)")
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError("methods names one twice")
+        if any(b.at < a.at for a, b in zip(self.requests, self.requests[1:], strict=False)):
+            raise ValueError("requests are not in the order of their times (at)")
+        return self
+
+
+def parse(values: dict[str, Any], where: str = "configuration") -> Config:
+    """Check plain values into a Config; ConfigError names every bad key."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error)}") from None
+
+
+def load(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
+    """The configuration in ``path`` (defaults without one) with ``key=value`` overrides, values in TOML syntax."""
+    values = _defaults()
+    if path is not None:
+        try:
+            values |= tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for text in overrides:
+        _override(values, text)
+    return parse(values, str(path) if path else "configuration")
+
+
+def _defaults() -> dict[str, Any]:
+    return Config().model_dump(mode="json", exclude_none=True)
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}: write key=value, for example --set aggregation.lr=0.3")
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    *parents, last = key.split(".")
+    node: Any = values
+    for part in parents:
+        node = _child(node, part, text)
+    if isinstance(node, list):
+        node[_index(node, last, text)] = parsed
+    else:
+        node[last] = parsed
+
+
+def _child(node: Any, part: str, text: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, text)]
+    child = node.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {text}: {part!r} is a value, not a table")
+    return child
+
+
+def _index(node: list[Any], part: str, text: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise ConfigError(f"--set {text}: {part!r} is not one of the {len(node)} entries (numbered from 0)")
+    return int(part)
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"]) or "the file"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"{place}: unknown key")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            parts.append(f"{place}: {message}" + (f" (got {item['input']!r})" if item["loc"] else ""))
+    return "; ".join(parts)

@@ -1,0 +1,80 @@
+"""Every error afuic raises on purpose, so that a caller can catch one class and a user sees one sentence.
+
+    AfuicError
+    ├── ConfigError            a configuration value is unknown, impossible or contradictory
+    ├── DataError              a data set is missing, corrupt, or would leak
+    │   ├── ChecksumError      bytes differ from the published checksum
+    │   ├── ManifestError      a user's manifest or npz is malformed
+    │   └── LeakError          images are shared between sets that must be disjoint
+    ├── ModelError             a network cannot be used with a contribution ledger
+    ├── ParamsError            parameters of the wrong names, shapes, types, or not finite
+    ├── ProtocolError          an event that the protocol does not allow
+    │   ├── UnknownClient      no client of that name in the federation
+    │   ├── AlreadyErased      the client was erased before
+    │   ├── IllegalEvent       the event does not fit the request's state
+    │   └── InvariantViolation the ledger identity or another invariant does not hold
+    ├── StoreError             a run folder, checkpoint or model file is unusable
+    └── RunInterrupted         the user stopped a run; it can be resumed
+"""
+
+from __future__ import annotations
+
+
+class AfuicError(Exception):
+    """Base of all errors raised on purpose. The message is one sentence: what was wrong, where, what to do."""
+
+
+class ConfigError(AfuicError):
+    """A configuration value is unknown, impossible or contradictory."""
+
+
+class DataError(AfuicError):
+    """A data set is missing, corrupt, or unusable."""
+
+
+class ChecksumError(DataError):
+    """Downloaded or cached bytes differ from the published checksum."""
+
+
+class ManifestError(DataError):
+    """A user's manifest or npz is malformed."""
+
+
+class LeakError(DataError):
+    """Images are shared between sets that must be disjoint."""
+
+
+class ModelError(AfuicError):
+    """A network's buffers or parameters cannot be used with a contribution ledger."""
+
+
+class ParamsError(AfuicError):
+    """Parameters of the wrong names, shapes or types, or with NaN or infinite entries."""
+
+
+class ProtocolError(AfuicError):
+    """An event that the protocol does not allow; the state is unchanged."""
+
+
+class UnknownClient(ProtocolError):
+    """No client of that name takes part in the federation."""
+
+
+class AlreadyErased(ProtocolError):
+    """The client was erased before; nothing of it is left to remove."""
+
+
+class IllegalEvent(ProtocolError):
+    """The event does not fit the present state of the request or task it names."""
+
+
+class InvariantViolation(ProtocolError):
+    """An invariant of the protocol does not hold: a fault in afuic or in its store, never the user's."""
+
+
+class StoreError(AfuicError):
+    """A run folder, checkpoint, journal or model file is unusable."""
+
+
+class RunInterrupted(AfuicError):
+    """The user stopped a run; what was journalled is kept and can be resumed."""
