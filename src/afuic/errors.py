@@ -14,6 +14,7 @@
     │   ├── IllegalEvent       the event does not fit the request's state
     │   └── InvariantViolation the ledger identity or another invariant does not hold
     ├── StoreError             a run folder, checkpoint or model file is unusable
+    ├── TaskStopped            a task was told to stop before its last batch
     └── RunInterrupted         the user stopped a run; it can be resumed
 """
 
@@ -74,6 +75,10 @@ class InvariantViolation(ProtocolError):
 
 class StoreError(AfuicError):
     """A run folder, checkpoint, journal or model file is unusable."""
+
+
+class TaskStopped(AfuicError):
+    """A client's task was told to stop between two batches; nothing of it is kept."""
 
 
 class RunInterrupted(AfuicError):

@@ -1,0 +1,49 @@
+"""One reusable module per process and the means to run it on given parameters, so that models travel as plain ``Params``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from afuic.learning import architectures
+from afuic.learning.seeding import seeded
+from afuic.learning.vetting import vet
+from afuic.params import Params
+
+
+class Network:
+    """A classifier of [n, channels, size, size] float32 images into ``classes``, run on whatever parameters are given.
+
+    ``name``: ``gn-small`` (16 to 64 pixels), ``resnet18``, ``densenet121`` (MONAI, from 64 pixels) or ``module:function``,
+    which is called with ``channels=, size=, classes=`` and refused by ModelError where it breaks the contribution ledger (see
+    ``vetting``). Tied parameters count once, under their first name. ``module`` is scratch space: its parameters are whatever
+    was trained last, it rests in eval mode, and it is not safe for use by several threads at once.
+    """
+
+    def __init__(self, name: str, channels: int, size: int, classes: int) -> None:
+        self.name, self.channels, self.size, self.classes = name, channels, size, classes
+        built_in = architectures.BUILT_IN.get(name)
+        self._build = built_in or architectures.users(name)
+        if built_in is None:
+            vet(name, self._fresh, channels, size, classes)
+        self.module = self._fresh(0)
+
+    def _fresh(self, seed: int) -> nn.Module:
+        with seeded(seed):
+            return self._build(self.channels, self.size, self.classes).eval()
+
+    def initial(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Fresh parameters, a pure function of the generator's state."""
+        module = self._fresh(int(torch.randint(2**62, (), generator=generator)))
+        return {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+    def forward(self, params: Params, images: Tensor) -> Tensor:
+        """Logits [n, classes] in eval mode, differentiable in ``params``."""
+        return torch.func.functional_call(self.module, dict(params), (images,))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def logits(self, params: Params, images: Tensor, batch: int = 256) -> Tensor:
+        """Logits [n, classes] in eval mode without gradient, ``batch`` images at a time."""
+        if not len(images):
+            return torch.empty(0, self.classes)
+        return torch.cat([self.forward(params, part) for part in torch.split(images, batch)])
