@@ -1,0 +1,16 @@
+"""The unit in which every result is stated: the spread of retrained models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """``mean`` and sample standard deviation ``sd`` (n - 1) of retrained runs; ``sd`` is None for one run, both for none."""
+    return {"mean": fmean(values) if values else None, "sd": stdev(values) if len(values) > 1 else None}
+
+
+def z(m: float | None, mean: float | None, sd: float | None) -> float | None:
+    """(m - mean) / sd: the gap to retraining in units of its spread; None when a part is missing or the spread is 0."""
+    return None if m is None or mean is None or not sd else (m - mean) / sd
