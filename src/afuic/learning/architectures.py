@@ -1,6 +1,6 @@
 """The networks afuic brings along and the loading of a user's own, so that a name in the configuration becomes a module.
 
-All of them normalise by groups: batch statistics are not a sum of the clients' updates, so no client could be removed from them.
+All of them normalise by groups: batch statistics are not a sum of the clients' updates, so no client could be removed.
 """
 
 from __future__ import annotations

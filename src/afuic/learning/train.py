@@ -27,7 +27,7 @@ def local_update(  # noqa: PLR0917
 ) -> dict[str, Tensor]:
     """What ``training.steps`` of SGD add to ``params``: new minus old, by name (Δ_k of the design).
 
-    ``images``: float32 [n, channels, height, width]; ``labels``: int64 [n], 0 to classes - 1. Each step minimises the
+    ``images``: float32 [n, channels, size, size]; ``labels``: int64 [n], 0 to classes - 1. Each step minimises the
     cross-entropy of min(batch, n) images; momentum starts at zero. The result depends on the arguments alone, dropout included.
     DataError: no images, or images and labels that do not fit; ParamsError: parameters of another network; TaskStopped:
     ``stop`` returned true, asked before each step.
@@ -35,14 +35,14 @@ def local_update(  # noqa: PLR0917
     _check(network, images, labels)
     module = network.module
     check_like(params, dict(module.named_parameters()), "model to train")
-    _load(module, params)
     seed = int(torch.randint(2**62, (), generator=generator))
     with seeded(seed), _training(module):
-        optimizer = _optimizer(module, training)
+        sgd = _Sgd(module, params, training)
         for index in batches(len(images), training.batch, training.steps, generator):
             if stop is not None and stop():
                 raise TaskStopped("local training was told to stop before its last batch; nothing of it is kept")
-            _step(module, optimizer, images[index], labels[index], training.max_norm)
+            torch.autograd.backward(nn.functional.cross_entropy(module(images[index]), labels[index]))
+            sgd.step()
     return {name: new.detach() - params[name].detach() for name, new in module.named_parameters()}
 
 
@@ -57,21 +57,16 @@ def batches(n: int, batch: int, steps: int, generator: torch.Generator) -> Itera
 def _check(network: Network, images: Tensor, labels: Tensor) -> None:
     if not len(images):
         raise DataError("local training: the client has no images; leave it out of the federation or give it some")
-    if images.dtype != torch.float32 or images.ndim != 4 or images.shape[1] != network.channels:
+    shape = (network.channels, network.size, network.size)
+    if images.dtype != torch.float32 or images.shape[1:] != shape:
         raise DataError(
-            f"local training: images are {tuple(images.shape)} {images.dtype}; "
-            f"give float32 [n, {network.channels}, height, width]"
+            f"local training: images are {tuple(images.shape)} {images.dtype}, but the network takes float32 [n, {shape[0]}, "
+            f"{shape[1]}, {shape[2]}]; convert them or build the network for them"
         )
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
         raise DataError(f"local training: labels are {tuple(labels.shape)} {labels.dtype}; give int64 [{len(images)}]")
     if int(labels.min()) < 0 or int(labels.max()) >= network.classes:
         raise DataError(f"local training: a label is outside 0 to {network.classes - 1}; check the labels or data set")
-
-
-@torch.no_grad()
-def _load(module: nn.Module, params: Params) -> None:
-    for name, parameter in module.named_parameters():
-        parameter.copy_(params[name])
 
 
 @contextmanager
@@ -84,14 +79,30 @@ def _training(module: nn.Module) -> Iterator[None]:
         module.zero_grad(set_to_none=True)
 
 
-def _optimizer(module: nn.Module, training: Training) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        module.parameters(), training.lr, momentum=training.momentum, weight_decay=training.weight_decay, foreach=True
-    )
+class _Sgd:
+    """SGD with momentum on one vector whose slices the module's parameters and gradients become.
 
+    The numbers are those of ``clip_grad_norm_`` and ``torch.optim.SGD``; one vector costs a kernel where they pay one a tensor.
+    Weight decay reaches every parameter, whether the loss depends on it or not.
+    """
 
-def _step(module: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, max_norm: float) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(nn.functional.cross_entropy(module(images), labels))
-    nn.utils.clip_grad_norm_(module.parameters(), max_norm)
-    optimizer.step()
+    def __init__(self, module: nn.Module, params: Params, training: Training) -> None:
+        self.training = training
+        self.weights = torch.cat([params[name].detach().flatten() for name, _ in module.named_parameters()])
+        self.gradient = torch.zeros_like(self.weights)
+        self.velocity = torch.zeros_like(self.weights)
+        sizes = [parameter.numel() for parameter in module.parameters()]
+        parts = zip(torch.split(self.weights, sizes), torch.split(self.gradient, sizes), strict=True)
+        for parameter, (weights, gradient) in zip(module.parameters(), parts, strict=True):
+            parameter.data = weights.view(parameter.shape)
+            parameter.grad = gradient.view(parameter.shape)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Clip the gradient that backward left, move the weights by it, and clear it for the next batch."""
+        norm = torch.linalg.vector_norm(self.gradient)
+        self.gradient.mul_(torch.clamp(self.training.max_norm / (norm + 1e-6), max=1.0))
+        self.gradient.add_(self.weights, alpha=self.training.weight_decay)
+        self.velocity.mul_(self.training.momentum).add_(self.gradient)
+        self.weights.sub_(self.velocity, alpha=self.training.lr)
+        self.gradient.zero_()
