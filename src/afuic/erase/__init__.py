@@ -1,0 +1,37 @@
+"""How influence leaves: the methods and the parts they are made of. The registry lists every method, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from afuic.config import Config
+from afuic.erase import afuic, afuic_paper, leave, retrain
+from afuic.erase.method import Ask, Configured, Method, Plan
+from afuic.errors import ConfigError
+
+__all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
+
+METHODS: Mapping[str, Method] = {m.name: m for m in (afuic.METHOD, afuic_paper.METHOD, leave.METHOD, retrain.METHOD)}
+
+
+def configured(config: Config, name: str) -> Configured:
+    """The method ``name`` with its options from the configuration; ConfigError if it is unknown or cannot be used."""
+    if name not in METHODS:
+        raise ConfigError(f"methods: {name!r} is not a method; there are {', '.join(METHODS)}")
+    method = METHODS[name]
+    kind = config.aggregation.optimizer
+    if method.removes and kind != "sgd":
+        raise ConfigError(
+            f"aggregation.optimizer: {kind!r} is not linear in the updates, so {name!r} cannot remove a client's part; use 'sgd'"
+        )
+    return method.configure(config.options.get(name, {}))
+
+
+def check_options(config: Config) -> None:
+    """Check every method named and every [options.NAME] table; ConfigError names what is wrong."""
+    for name in config.methods:
+        configured(config, name)
+    for name in config.options:
+        if name not in METHODS:
+            raise ConfigError(f"options.{name}: there is no such method; there are {', '.join(METHODS)}")
+        METHODS[name].configure(config.options[name])

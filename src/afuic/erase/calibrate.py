@@ -1,0 +1,124 @@
+"""Invariance calibration: the server's own training on unlabelled images, for healing and for guarding.
+
+One objective serves both (design section 2, steps 3 and 6):
+    E[ w_d · KL(f_T(x) ‖ f_θ(x)) + w_i · KL(sg f_θ(x) ‖ f_θ(Φ(x))) ].
+With w_d alone it distils a teacher into the model from which a client was removed; with w_i alone it is the consistency term of Cai & Zhang
+(arXiv 2604.26809, Eq. 4), its first argument without gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from pydantic import Field
+
+from afuic.config import Section
+from afuic.erase.augment import Augment, Augmentation
+from afuic.params import Params
+
+Forward = Callable[[Params, torch.Tensor], torch.Tensor]
+"""logits [n, classes] of a model on images [n, c, h, w], differentiable in the parameters."""
+
+
+class Calibration(Section):
+    """``steps`` of Adam or SGD with cosine decay on batches of the calibration set.
+
+    ``distil`` weighs the teacher, ``invariance`` the consistency under Φ; ``augmented`` lets teacher and student see Φ(x) instead of x in
+    the distillation, which makes few images go further.
+    """
+
+    steps: int = Field(150, ge=1)
+    batch: int = Field(64, ge=2)
+    lr: float = Field(0.002, gt=0)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    distil: float = Field(1.0, ge=0)
+    invariance: float = Field(0.0, ge=0)
+    augmented: bool = False
+    augmentation: Augmentation = Augmentation()
+    max_norm: float = Field(5.0, gt=0)
+
+    @property
+    def passes(self) -> float:
+        """Forward-and-backward passes of one image in one step, for the clock: a forward alone is a third."""
+        return 1.0 + (1 / 3 if self.distil else 0) + (1.0 if self.invariance else 0)
+
+
+def calibrate(
+    forward: Forward,
+    student: Params,
+    teachers: tuple[Params, ...],
+    images: torch.Tensor,
+    spec: Calibration,
+    phi: Augment,
+    generator: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    """The calibrated parameters. ``teachers`` are averaged in probability; without any, the distillation term is left out.
+
+    images: float32 [m, c, h, w], m ≥ 1, unlabelled. A pure function of its arguments and the generator's state.
+    """
+    leaf = {name: tensor.clone().requires_grad_() for name, tensor in student.items()}
+    optimizer, schedule = _optimizer(list(leaf.values()), spec)
+    soft = _soft_labels(forward, teachers, images) if teachers and spec.distil and not spec.augmented else None
+    for index in _batches(len(images), spec, generator):
+        batch = images[index]
+        target = None if soft is None else soft[index]
+        if teachers and spec.distil and spec.augmented:
+            batch = phi(batch, generator)
+            target = _soft_labels(forward, teachers, batch)
+        optimizer.zero_grad()
+        _objective(forward, leaf, batch, target, spec, phi, generator).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(leaf.values(), spec.max_norm)
+        optimizer.step()
+        schedule.step()
+    return {name: tensor.detach() for name, tensor in leaf.items()}
+
+
+def divergence(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Mean KL(target ‖ softmax(logits)) in nats; ``target`` holds probabilities."""
+    return F.kl_div(F.log_softmax(logits, dim=1), target, reduction="batchmean")
+
+
+def _objective(
+    forward: Forward,
+    leaf: Params,
+    batch: torch.Tensor,
+    target: torch.Tensor | None,
+    spec: Calibration,
+    phi: Augment,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    logits = forward(leaf, batch)
+    loss = logits.new_zeros(()) if target is None else spec.distil * divergence(target, logits)
+    if spec.invariance:
+        anchor = logits.detach().softmax(dim=1)
+        loss = loss + spec.invariance * divergence(anchor, forward(leaf, phi(batch, generator)))
+    return loss + 0.0 * logits.sum()
+
+
+def _soft_labels(forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        parts = [torch.stack([forward(t, x).softmax(dim=1) for t in teachers]).mean(0) for x in torch.split(images, 256)]
+    return torch.cat(parts)
+
+
+def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    pool = torch.empty(0, dtype=torch.long)
+    for _ in range(spec.steps):
+        while len(pool) < min(spec.batch, count):
+            pool = torch.cat([pool, torch.randperm(count, generator=generator)])
+        yield pool[: spec.batch]
+        pool = pool[spec.batch :]
+
+
+def _optimizer(
+    leaf: list[torch.Tensor], spec: Calibration
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.CosineAnnealingLR]:
+    optimizer: torch.optim.Optimizer
+    if spec.optimizer == "adam":
+        optimizer = torch.optim.Adam(leaf, lr=spec.lr)
+    else:
+        optimizer = torch.optim.SGD(leaf, lr=spec.lr, momentum=0.9)
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.steps)

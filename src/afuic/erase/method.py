@@ -1,0 +1,110 @@
+"""What an erasure method is: a plan for one request, made of parts that the protocol knows how to carry out.
+
+A method decides, it does not act. It is asked once per request and answers with a Plan; the protocol, the same for all methods, fences,
+hands out the work and releases. A new method is one file with a ``METHOD``, one line in the registry, one page of documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from afuic.config import Section
+from afuic.erase.calibrate import Calibration
+from afuic.erase.carriers import Carriers
+from afuic.erase.scrub import Scrub
+from afuic.errors import ConfigError
+
+Merge = Literal["rebase", "replace", "restart", "none"]
+Teacher = Literal["snapshot", "average", "ensemble"]
+
+
+class Guard(Section):
+    """What keeps the influence from coming back for ``versions`` aggregation steps after the release.
+
+    ``calibration`` runs beside the training whenever the model has changed (None: nothing); ``teacher`` False leaves only its consistency;
+    ``project`` takes out of each step what points back along C_c; ``server_step`` scales each step while the window is open.
+    """
+
+    versions: int = Field(30, ge=0)
+    calibration: Calibration | None = None
+    teacher: bool = True
+    project: bool = False
+    server_step: float = Field(1.0, gt=0, le=1)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a method may know when it plans: the request's scope, whether the target answers now, whether the server holds images."""
+
+    whole: bool
+    reachable: bool
+    calibration: bool
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one request is to be fulfilled.
+
+    merge: ``rebase`` adds the change to whatever the model is by then; ``replace`` overwrites it; ``restart`` begins anew;
+    ``none`` releases at once. ``scrub_first``: the release waits for the client; otherwise its work refines what was released.
+    ``fallback``: the plan when the client has not answered by ``deadline_s``; None: the request fails.
+    """
+
+    merge: Merge
+    remove: bool = False
+    answer: bool = True
+    heal: Calibration | None = None
+    teacher: Teacher = "snapshot"
+    scrub: Scrub | None = None
+    scrub_first: bool = False
+    fallback: Plan | None = None
+    deadline_s: float = 3600.0
+    guard: Guard = Guard(versions=0)
+    carriers: Carriers = Carriers()
+    restart_s: float = 0.0
+    oracle: bool = False
+
+    @property
+    def directions(self) -> bool:
+        """Whether C_c has to be kept as a direction until the guard's window closes."""
+        return self.guard.project or self.carriers.policy == "project"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered method. ``removes``: it subtracts contributions, so the server's optimizer has to be linear."""
+
+    name: str
+    source: str
+    summary: str
+    needs_target: bool
+    removes: bool
+    options: type[Section]
+    plan: Callable[[Any, Ask], Plan]
+
+    def configure(self, values: Mapping[str, Any]) -> Configured:
+        """This method with checked options; ConfigError names the key."""
+        try:
+            return Configured(self, self.options.model_validate(dict(values)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(["options", self.name, *(str(p) for p in first["loc"])])
+            what = "unknown key" if first["type"] == "extra_forbidden" else f"{first['msg']} (got {first['input']!r})"
+            raise ConfigError(f"{place}: {what}") from None
+
+
+@dataclass(frozen=True)
+class Configured:
+    """A method with its options."""
+
+    method: Method
+    options: Any
+
+    def plan(self, ask: Ask) -> Plan:
+        """The plan for one request."""
+        return self.method.plan(self.options, ask)

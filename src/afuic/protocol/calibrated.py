@@ -1,0 +1,56 @@
+"""What becomes of the server's own training: healing releases, guarding is rebased onto the present model."""
+
+from __future__ import annotations
+
+from afuic.errors import ParamsError
+from afuic.params import Params, add, check_like, sub
+from afuic.protocol import erasure, jobs
+from afuic.protocol.events import CalibrationDone, CalibrationFailed
+from afuic.protocol.state import Job
+from afuic.protocol.turn import Turn
+
+
+def done(turn: Turn, event: CalibrationDone) -> None:
+    """A job's result: healing releases, guarding is rebased onto the present model. Results no longer wanted are ignored."""
+    job = _open(turn, event.job)
+    if job is None:
+        return
+    try:
+        check_like(event.model, turn.state.model, f"calibration {job.id}")
+    except ParamsError as error:
+        failed(turn, CalibrationFailed(event.t, event.job, str(error)))
+        return
+    if job.purpose == "heal":
+        _release(turn, job, event.model, "calibrated")
+        return
+    delta = sub(event.model, job.base)
+    state = turn.state
+    ledger = state.ledger.serve(job.contained, delta)
+    turn.set(guard=None, model=add(state.model, delta), ledger=ledger, version=state.version + 1)
+    if state.version == state.guarded_version:
+        turn.set(guarded_version=turn.state.version)
+    jobs.start_guard(turn)
+
+
+def failed(turn: Turn, event: CalibrationFailed) -> None:
+    """Healing failed: erasure is owed all the same, so the model is released unhealed and the record says so."""
+    job = _open(turn, event.job)
+    if job is None:
+        return
+    if job.purpose == "guard":
+        turn.set(guard=None)
+        return
+    for request in job.requests:
+        turn.set_record(request, notes=(*turn.record(request).notes, f"not healed: {event.reason}"))
+    _release(turn, job, None, "calibration failed")
+
+
+def _release(turn: Turn, job: Job, model: Params | None, trigger: str) -> None:
+    turn.set(heal=None)
+    records = [turn.record(r) for r in job.requests]
+    erasure.release(turn, records, None if model is None else (job, model), trigger)
+    jobs.start_heal(turn)
+
+
+def _open(turn: Turn, identity: str) -> Job | None:
+    return next((j for j in (turn.state.heal, turn.state.guard) if j is not None and j.id == identity), None)

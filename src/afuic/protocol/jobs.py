@@ -1,0 +1,67 @@
+"""The server's own training is handed out here: one healing and one guarding job at a time, on snapshots, off the training path."""
+
+from __future__ import annotations
+
+from afuic.params import Params, sub
+from afuic.protocol.effects import Calibrate
+from afuic.protocol.requests import Phase, Record
+from afuic.protocol.state import Job
+from afuic.protocol.turn import Turn
+
+
+def start_heal(turn: Turn) -> None:
+    """Heal the requests that wait, those of one kind together, unless a job is under way."""
+    waiting = turn.state.in_phase(Phase.HEALING)
+    if turn.state.heal is not None or not waiting:
+        return
+    batch = [waiting[0]] if _alone(waiting[0]) else [r for r in waiting if not _alone(r) and r.plan == waiting[0].plan]
+    first = batch[0]
+    spec = first.plan.heal
+    assert spec is not None  # noqa: S101 - requests without healing never wait in this phase
+    student = first.scrubbed if first.scrubbed is not None else _removed(turn, batch)
+    teachers = _teachers(turn, first)
+    contained = turn.state.contained()
+    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), student, contained)
+    turn.set(heal=job)
+    for record in batch:
+        kept = teachers if record.plan.guard.calibration is not None and record.plan.guard.teacher else ()
+        turn.set_record(record.id, snapshot=record.snapshot or turn.state.model, teachers=kept, taught_by=contained)
+    turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle))
+
+
+def start_guard(turn: Turn) -> None:
+    """Guard the newest release whenever the model has changed since the last time."""
+    window = [r for r in turn.state.in_phase(Phase.GUARDING) if r.plan.guard.calibration is not None]
+    if turn.state.guard is not None or not window or turn.state.version <= turn.state.guarded_version:
+        return
+    record = max(window, key=lambda r: r.released_version or 0)
+    spec = record.plan.guard.calibration
+    assert spec is not None  # noqa: S101 - filtered above
+    contained = (*turn.state.contained(), *record.taught_by) if record.teachers else turn.state.contained()
+    job = Job(_next_job(turn, "guard"), "guard", (record.id,), turn.state.model, contained)
+    turn.set(guard=job, guarded_version=turn.state.version)
+    turn.emit(Calibrate(job.id, "guard", job.base, record.teachers, spec, record.plan.oracle))
+
+
+def _next_job(turn: Turn, purpose: str) -> str:
+    turn.set(jobs=turn.state.jobs + 1)
+    return f"{purpose}/{turn.state.jobs - 1}"
+
+
+def _alone(record: Record) -> bool:
+    return record.scrubbed is not None or not record.plan.remove
+
+
+def _removed(turn: Turn, batch: list[Record]) -> Params:
+    gone = [name for record in batch for name in record.gone]
+    student = sub(turn.state.model, turn.state.ledger.of(gone))
+    return sub(student, turn.state.ledger.answerable(gone)) if batch[0].plan.answer else student
+
+
+def _teachers(turn: Turn, record: Record) -> tuple[Params, ...]:
+    if record.plan.heal is None or not record.plan.heal.distil:
+        return ()
+    if record.plan.teacher == "average" and turn.state.average is not None:
+        return (turn.state.average,)
+    lasts = tuple(c.last for c in turn.state.active() if c.last is not None)
+    return lasts if record.plan.teacher == "ensemble" and lasts else (turn.state.model,)

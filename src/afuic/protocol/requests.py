@@ -1,0 +1,105 @@
+"""The life of an erasure request as a table: which event may move it where. Everything else is illegal and changes nothing.
+
+The diagram in docs/protocol.md is drawn from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from afuic.erase.ledger import Contributor
+from afuic.erase.method import Plan
+from afuic.errors import IllegalEvent
+from afuic.params import Params
+
+
+class Phase(Enum):
+    """Where a request stands. The last four are terminal."""
+
+    SCRUBBING = "scrubbing"
+    HEALING = "healing"
+    REBUILDING = "rebuilding"
+    GUARDING = "guarding"
+    PURGING = "purging"
+    COMPLETED = "completed"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the request has ended."""
+        return self in TERMINAL
+
+    @property
+    def pending(self) -> bool:
+        """Whether the data is fenced but a model without it is not yet released."""
+        return self in PENDING
+
+
+TERMINAL = frozenset({Phase.COMPLETED, Phase.SUPERSEDED, Phase.WITHDRAWN, Phase.FAILED})
+PENDING = frozenset({Phase.SCRUBBING, Phase.HEALING, Phase.REBUILDING})
+
+TABLE: Mapping[tuple[Phase, str], frozenset[Phase]] = {
+    (Phase.SCRUBBING, "client's result"): frozenset({Phase.HEALING, Phase.GUARDING}),
+    (Phase.SCRUBBING, "deadline, fallback"): frozenset({Phase.HEALING, Phase.GUARDING}),
+    (Phase.SCRUBBING, "deadline, no fallback"): frozenset({Phase.FAILED}),
+    (Phase.HEALING, "calibrated"): frozenset({Phase.GUARDING}),
+    (Phase.HEALING, "nothing to calibrate"): frozenset({Phase.GUARDING}),
+    (Phase.HEALING, "calibration failed"): frozenset({Phase.GUARDING}),
+    (Phase.REBUILDING, "trained long enough"): frozenset({Phase.GUARDING}),
+    (Phase.GUARDING, "window closed"): frozenset({Phase.PURGING}),
+    (Phase.PURGING, "purged"): frozenset({Phase.COMPLETED}),
+    (Phase.SCRUBBING, "withdrawn"): frozenset({Phase.WITHDRAWN}),
+    (Phase.HEALING, "withdrawn"): frozenset({Phase.WITHDRAWN}),
+    (Phase.SCRUBBING, "covered by another"): frozenset({Phase.SUPERSEDED}),
+    (Phase.HEALING, "covered by another"): frozenset({Phase.SUPERSEDED}),
+    (Phase.REBUILDING, "covered by another"): frozenset({Phase.SUPERSEDED}),
+}
+
+
+def allowed(before: Phase, trigger: str, after: Phase) -> None:
+    """Raise IllegalEvent unless the table has this move."""
+    if after not in TABLE.get((before, trigger), frozenset()):
+        raise IllegalEvent(f"a request that is {before.value} cannot become {after.value} on {trigger!r}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One request and what the core keeps for it. Tensors are dropped when it is purged.
+
+    gone: the contributors to be removed. snapshot: θ when the work on it began; scrubbed: the client's result, as a model;
+    direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates applied while it is pending.
+    """
+
+    id: str
+    client: str
+    patients: int | None
+    salted: str | None
+    asked_t: float
+    phase: Phase
+    plan: Plan
+    gone: tuple[Contributor, ...]
+    epoch: int
+    asked_step: int
+    snapshot: Params | None = None
+    scrubbed: Params | None = None
+    direction: Params | None = None
+    teachers: tuple[Params, ...] = ()
+    taught_by: tuple[Contributor, ...] = ()
+    size: float = 0.0
+    task: str | None = None
+    applied_since: int = 0
+    released_t: float | None = None
+    released_step: int | None = None
+    released_version: int | None = None
+    guard_until: int | None = None
+    covered_by: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole client is to be erased."""
+        return self.patients is None

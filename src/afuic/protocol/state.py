@@ -1,0 +1,113 @@
+"""What the core knows: one immutable value, from which everything it does next follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from afuic.aggregate import Contribution
+from afuic.aggregate.server_optimizer import Moments
+from afuic.config import Aggregation
+from afuic.erase import Configured
+from afuic.erase.ledger import Contributor, Ledger, contributor
+from afuic.params import Params
+from afuic.protocol.requests import Phase, Record
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready."""
+
+    aggregation: Aggregation
+    method: Configured
+    calibration: bool
+    average: bool = False
+    last_models: bool = False
+
+
+@dataclass(frozen=True)
+class Client:
+    """A hospital: whether it answers, its data epoch (bumped when patients withdraw), and whether it is fenced or erased."""
+
+    name: str
+    online: bool = True
+    epoch: int = 0
+    fenced_by: str | None = None
+    erased: bool = False
+    tasks: int = 0
+    applied: int = 0
+    last: Params | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Work handed to a client. ``base`` is the model it started from, of that version and aggregation step."""
+
+    id: str
+    kind: str
+    client: str
+    epoch: int
+    base: Params
+    base_version: int
+    base_step: int
+    request: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Calibration under way at the server. For "heal", ``base`` is the model it started from, per requests in ``requests``."""
+
+    id: str
+    purpose: str
+    requests: tuple[str, ...]
+    base: Params
+    contained: tuple[Contributor, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """``version`` counts changes of the model, ``steps`` aggregation steps (staleness is measured in these)."""
+
+    version: int
+    steps: int
+    model: Params
+    ledger: Ledger
+    buffer: tuple[Contribution, ...] = ()
+    moments: Moments | None = None
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    requests: Mapping[str, Record] = field(default_factory=dict)
+    heal: Job | None = None
+    guard: Job | None = None
+    guarded_version: int = -1
+    jobs: int = 0
+    average: Params | None = None
+    applied: int = 0
+    quarantined: int = 0
+    lost: int = 0
+
+    def active(self) -> list[Client]:
+        """Clients that take part in training, in the order they joined."""
+        return [c for c in self.clients.values() if c.fenced_by is None and not c.erased]
+
+    def task_of(self, client: str) -> Task | None:
+        """The client's task under way, if any."""
+        return next((t for t in self.tasks.values() if t.client == client), None)
+
+    def in_phase(self, *phases: Phase) -> list[Record]:
+        """Requests in one of these phases, oldest first."""
+        return [r for r in self.requests.values() if r.phase in phases]
+
+    def contained(self) -> tuple[Contributor, ...]:
+        """Whoever has contributed to the model, directly or through a teacher."""
+        through = {name for key in self.ledger.server for name in key}
+        return tuple(sorted(through | set(self.ledger.clients)))
+
+    def epochs(self, client: str) -> tuple[Contributor, ...]:
+        """The contributors a client has been so far."""
+        return tuple(contributor(client, e) for e in range(self.clients[client].epoch + 1))
+
+
+def initial(origin: Params) -> State:
+    """A federation before anybody joined, holding the initial model θ_0."""
+    return State(version=0, steps=0, model=origin, ledger=Ledger(origin, {}, {}))
