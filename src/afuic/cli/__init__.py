@@ -1,0 +1,47 @@
+"""The command line: parse, configure, call. No number is made here, and torch is imported only by commands that need it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import afuic
+from afuic.cli import data, inspecting, running
+from afuic.cli.common import SETTINGS
+from afuic.cli.guard import Guarded
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=Guarded,
+    pretty_exceptions_enable=False,
+    epilog="Example: afuic run demo-phantom (offline, seconds), afuic run demo (blood cells, minutes)",
+    **SETTINGS,
+)
+app.command(epilog="Example: afuic run demo --seed 1 --set data.partition.alpha=0.1 --out runs/uneven")(running.run)
+app.command(epilog="Example: afuic replay runs/bloodmnist-seed0 --method afuic")(running.replay)
+app.command(epilog="Example: afuic report runs/bloodmnist-seed0")(running.report)
+app.command(epilog="Example: afuic methods afuic")(inspecting.methods)
+app.add_typer(data.app, name="data")
+app.add_typer(inspecting.app, name="config")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"afuic {afuic.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Asynchronous federated unlearning with invariance calibration for medical imaging."""
+
+
+def main() -> None:
+    """The ``afuic`` command."""
+    app()

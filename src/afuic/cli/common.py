@@ -1,0 +1,80 @@
+"""What several commands share: the configuration argument, the options for it, and the console for tables."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from afuic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from afuic.config import Config
+
+SETTINGS: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}
+
+
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = Path(str(resources.files("afuic") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(source: str | None, overrides: tuple[str, ...] = ()) -> Config:
+    """The configuration in a file, or the shipped one of that name, or the defaults; ConfigError when there is none."""
+    from afuic import config
+
+    if source is None or Path(source).is_file():
+        return config.load(None if source is None else Path(source), overrides)
+    if source not in shipped():
+        raise ConfigError(f"{source}: no such configuration file, nor a shipped one; those are {', '.join(shipped())}")
+    return config.load(shipped()[source], overrides)
+
+
+def output() -> Console:
+    """Standard output, wide enough for the tables where it is not a terminal."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """Shipped names and files that a half-typed configuration can become."""
+    files = [str(path) for path in Path().glob(f"{incomplete}*") if path.suffix == ".toml" or path.is_dir()]
+    return [name for name in shipped() if name.startswith(incomplete)] + files
+
+
+def complete_method(incomplete: str) -> list[str]:
+    """Registered methods that begin so."""
+    from afuic.erase import METHODS
+
+    return [name for name in METHODS if name.startswith(incomplete)]
+
+
+def complete_data(incomplete: str) -> list[str]:
+    """Registered data sets that begin so."""
+    from afuic.data import catalogue
+
+    return [entry.name for entry in catalogue() if entry.name.startswith(incomplete)]
+
+
+Source = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="CONFIG.toml",
+        help="A configuration file, or the name of a shipped one: demo, demo-phantom.",
+        show_default="the defaults, which are demo",
+        autocompletion=complete_config,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one value, in TOML syntax; may be given more than once.", show_default="none"
+    ),
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Arms simulated at the same time.", show_default="one for each core")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a run.")]

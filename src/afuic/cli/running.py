@@ -1,0 +1,136 @@
+"""The commands that make and read a run's folder: run, replay, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, load, output
+from afuic.errors import ConfigError, RunInterrupted, StoreError
+
+if TYPE_CHECKING:
+    from afuic.config import Config
+
+RECORDED = "config.toml"
+
+
+def run(
+    config: Source = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/NAME-seedN")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of every random choice.", show_default="the configuration's")
+    ] = None,
+    set_: Overrides = None,
+    jobs: Jobs = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, by its own recorded configuration.")
+    ] = False,
+) -> None:
+    """Train, erase and measure: every method on the same data, seeds and virtual clock; write results and report."""
+    overrides = tuple(set_ or ()) + (() if seed is None else (f"seed={seed}",))
+    plan, folder, resume = planned(config, out, overrides, resume)
+    try:
+        _run(plan, folder, jobs, resume)
+    except (RunInterrupted, KeyboardInterrupt):
+        if not (folder / RECORDED).exists():
+            raise RunInterrupted("stopped before the run had begun; nothing was written") from None
+        raise RunInterrupted(f"stopped; `afuic run --resume --out {folder}` goes on") from None
+
+
+def planned(source: str | None, out: Path | None, overrides: tuple[str, ...], resume: bool) -> tuple[Config, Path, bool]:
+    """What to run, where, and whether there is anything to go on with.
+
+    To resume a configuration that was never begun is to begin it. ConfigError when the folder's run had another configuration,
+    StoreError when nothing says what to resume.
+    """
+    config = load(source, overrides)
+    folder = out or Path("runs") / f"{config.name}-seed{config.seed}"
+    if not resume:
+        return config, folder, False
+    if not (folder / RECORDED).exists():
+        if source is None:
+            raise StoreError(f"{folder}: no run to resume; name its folder with --out")
+        return config, folder, False
+    kept = load(str(folder / RECORDED))
+    if (source or overrides) and config != kept:
+        why = _difference(kept, config)
+        raise ConfigError(
+            f"{folder}: its run has another configuration ({why}); resume it without one, or choose another --out"
+        )
+    return kept, folder, True
+
+
+def _difference(kept: Config, given: Config) -> str:
+    """The first setting in which two configurations differ."""
+    a, b = _flat(kept.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
+    key = next(key for key in sorted(a | b) if a.get(key) != b.get(key))
+    return f"{key} is {a.get(key)!r} there and {b.get(key)!r} here"
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        children = value
+    elif isinstance(value, list):
+        children = {str(i): child for i, child in enumerate(value)}
+    else:
+        return {path: value}
+    return {key: leaf for name, child in children.items() for key, leaf in _flat(child, f"{path}.{name}".strip(".")).items()}
+
+
+def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
+    from afuic import report as pages
+    from afuic.cli.display import following
+    from afuic.engines import experiment
+    from afuic.erase import check_options
+
+    check_options(config)
+    _ensure_data(config)
+    with following(Console(stderr=True)) as progress:
+        results = experiment.run(config, folder, jobs=jobs, resume=resume, progress=progress)
+    page = pages.write(folder)
+    output().print(pages.table(results))
+    typer.echo(f"report: {page}")
+
+
+def _ensure_data(config: Config) -> None:
+    """Fetch what the run needs before its clock starts, where a person can see it."""
+    from afuic.cli.data import fetched
+    from afuic.data import catalogue
+
+    missing = {entry.name for entry in catalogue() if not entry.cached()}
+    needed = [name for name in (config.data.name, config.data.calibration_from) if name in missing]
+    if needed:
+        fetched(needed)
+
+
+def replay(
+    folder: Folder,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this method; may be given more than once.", show_default="all", autocompletion=complete_method),
+    ] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Go through a run's recorded events again and compare the digest of the model they lead to."""
+    from afuic.cli.display import following
+    from afuic.engines import experiment
+
+    with following(Console(stderr=True)) as progress:
+        arms = experiment.replay(folder, methods=tuple(method or ()), jobs=jobs, progress=progress)
+    table = Table("arm", "events", "recorded", "replayed", "")
+    for arm in arms:
+        table.add_row(arm.arm, str(arm.events), arm.expected[:16], arm.digest[:16], "same" if arm.same else "differs")
+    output().print(table)
+    if not all(arm.same for arm in arms):
+        raise StoreError(f"{folder}: the recorded events lead to another model than the one the run ended with")
+
+
+def report(folder: Folder) -> None:
+    """Write a finished run's page and figures anew from its results."""
+    from afuic import report as pages
+
+    typer.echo(f"report: {pages.write(folder)}")
