@@ -1,0 +1,207 @@
+"""From one data set to a federation: hospitals with their training images, test images, and the server's calibration images.
+
+Order of events: resize, remove duplicates, draw ``limit``, divide, take calibration images, check for leaks, plant the trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from afuic.config import Data, Trigger
+from afuic.data.dataset import SPLITS, TEST, TRAIN, VAL, Bytes, Dataset, Ints, patient_ids
+from afuic.data.images import digests, match_channels, resize, to_tensor
+from afuic.data.loading import load
+from afuic.data.partition import Plan, Rows, divide
+from afuic.data.triggers import check_trigger, choose_triggered, stamp
+from afuic.errors import ConfigError, DataError, LeakError
+from afuic.rng import stream
+
+
+@dataclass(frozen=True, eq=False)
+class ClientData:
+    """What one hospital holds: ``images`` float32 [n, c, h, w] in [−1, 1]; ``labels`` int64 [n], after the trigger relabelled;
+    ``patients`` n ids (``i`` and the image's row where unknown); ``triggered`` bool [n].
+    """
+
+    images: Tensor
+    labels: Tensor
+    patients: tuple[str, ...]
+    triggered: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor) -> ClientData:
+        """The images at ``rows``, int64 [m], in that order."""
+        ids = tuple(self.patients[row] for row in rows.tolist())
+        return ClientData(self.images[rows], self.labels[rows], ids, self.triggered[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """``images`` float32 [n, c, h, w] in [−1, 1]; ``labels`` int64 [n]; ``client`` int64 [n], whose distribution an image stands for."""
+
+    __test__ = False
+
+    images: Tensor
+    labels: Tensor
+    client: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Federation:
+    """The data of one experiment. ``clients`` in a fixed order, to which ``test.client`` refers; ``calibration`` float32 [m, c, h, w].
+
+    ``dropped`` counts the documented repairs: ``train_in_test``, ``val_in_test``, ``train_in_val``, ``train_repeated`` (exact
+    duplicates removed), ``train_moved_site`` (images counted at their patient's main site), ``test_unknown_site`` (test images of
+    a site without training images, removed).
+    """
+
+    name: str
+    clients: Mapping[str, ClientData]
+    test: TestSet
+    calibration: Tensor
+    class_names: tuple[str, ...]
+    channels: int
+    size: int
+    trigger: Trigger | None
+    dropped: Mapping[str, int]
+
+
+def federate(dataset: Dataset, config: Data, seed: int, cache: Path | None = None) -> Federation:
+    """Divide a data set as ``config`` says; the same arguments give the same bytes.
+
+    Exact duplicates stay in one split only, test before val before train, and once among the training images: a copy at another
+    hospital would survive its erasure. ConfigError for an impossible partition or trigger, DataError for a set without training or test
+    images, LeakError where calibration images are also training or test images.
+    """
+    dataset = replace(dataset, images=resize(dataset.images, config.size))
+    keep, dropped = _without_duplicates(dataset)
+    train, val, test = (np.flatnonzero(keep & (dataset.split == split)) for split in (TRAIN, VAL, TEST))
+    _check_splits(dataset, train, test)
+    train = _limited(train, config.limit, seed)
+    plan = _plan(dataset, train, test, config, seed)
+    known = plan.test >= 0
+    test_set = TestSet(
+        to_tensor(dataset.images[test[known]]), _labels(dataset, test[known]), torch.from_numpy(plan.test[known])
+    )
+    calibration = _calibration(dataset, val, config, seed, cache)
+    _check_leaks(calibration, dataset.images[train], dataset.images[test[known]])
+    return Federation(
+        name=dataset.name,
+        clients=_clients(dataset, train, plan, config.trigger, seed),
+        test=test_set,
+        calibration=to_tensor(calibration),
+        class_names=dataset.class_names,
+        channels=dataset.images.shape[3],
+        size=config.size,
+        trigger=config.trigger,
+        dropped=dropped | {"train_moved_site": plan.moved, "test_unknown_site": int((~known).sum())},
+    )
+
+
+def _without_duplicates(dataset: Dataset) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], dict[str, int]]:
+    """Which images to keep, bool [n], and how many were dropped for which reason."""
+    keys = digests(dataset.images)
+    keep = np.ones(len(dataset), dtype=np.bool_)
+    dropped = {"train_in_test": 0, "val_in_test": 0, "train_in_val": 0, "train_repeated": 0}
+    first: dict[bytes, int] = {}
+    for split in (TEST, VAL, TRAIN):
+        for row in dataset.rows(split):
+            other = first.setdefault(keys[row], split)
+            reason = f"{SPLITS[split]}_in_{SPLITS[other]}"
+            if other != split:
+                keep[row] = False
+                dropped[reason] += 1
+    repeated = _repeats(keys, np.flatnonzero(keep & (dataset.split == TRAIN)))
+    keep[repeated] = False
+    return keep, dropped | {"train_repeated": len(repeated)}
+
+
+def _repeats(keys: list[bytes], rows: Ints) -> list[int]:
+    seen: set[bytes] = set()
+    return [int(row) for row in rows if keys[row] in seen or seen.add(keys[row])]  # type: ignore[func-returns-value]
+
+
+def _check_splits(dataset: Dataset, train: Ints, test: Ints) -> None:
+    for name, rows in (("train", train), ("test", test)):
+        if not len(rows):
+            raise DataError(
+                f"{dataset.name}: no {name} images (after removing duplicates across splits); import it with a {name} split"
+            )
+
+
+def _limited(rows: Ints, limit: int | None, seed: int) -> Ints:
+    if limit is None or limit >= len(rows):
+        return rows
+    return np.sort(stream(seed, "data", "limit").choice(rows, limit, replace=False))
+
+
+def _plan(dataset: Dataset, train: Ints, test: Ints, config: Data, seed: int) -> Plan:
+    generator = stream(seed, "data", "partition")
+    return divide(_rows(dataset, train), _rows(dataset, test), config.partition, len(dataset.class_names), generator)
+
+
+def _rows(dataset: Dataset, rows: Ints) -> Rows:
+    sites = None if dataset.site is None else dataset.site[rows]
+    return Rows(dataset.labels[rows], patient_ids(dataset)[rows], sites, dataset.patient is not None)
+
+
+def _labels(dataset: Dataset, rows: Ints) -> Tensor:
+    return torch.from_numpy(dataset.labels[rows])
+
+
+def _clients(dataset: Dataset, train: Ints, plan: Plan, trigger: Trigger | None, seed: int) -> dict[str, ClientData]:
+    clients = {name: _client(dataset, train[plan.train == index]) for index, name in enumerate(plan.names)}
+    if trigger is not None:
+        check_trigger(trigger, plan.names, dataset.class_names)
+        clients[trigger.client] = _poisoned(clients[trigger.client], trigger, seed)
+    return clients
+
+
+def _client(dataset: Dataset, rows: Ints) -> ClientData:
+    ids = tuple(str(patient) for patient in patient_ids(dataset)[rows])
+    return ClientData(to_tensor(dataset.images[rows]), _labels(dataset, rows), ids, torch.zeros(len(rows), dtype=torch.bool))
+
+
+def _poisoned(client: ClientData, trigger: Trigger, seed: int) -> ClientData:
+    triggered = choose_triggered(client.labels, trigger, seed)
+    images = client.images.clone()
+    images[triggered] = stamp(client.images[triggered], trigger)
+    labels = client.labels.masked_fill(triggered, trigger.target_class)
+    return replace(client, images=images, labels=labels, triggered=triggered)
+
+
+def _calibration(dataset: Dataset, val: Ints, config: Data, seed: int, cache: Path | None) -> Bytes:
+    """At most ``config.calibration`` images, uint8 [m, h, w, c], in the order of a seeded permutation."""
+    channels = dataset.images.shape[3]
+    if not config.calibration:
+        return np.empty((0, config.size, config.size, channels), dtype=np.uint8)
+    if config.calibration_from is None:
+        source, rows = dataset, val
+    else:
+        source = load(config.calibration_from, cache=cache)
+        rows = source.rows(VAL) if len(source.rows(VAL)) else np.arange(len(source))
+    if not len(rows):
+        raise ConfigError(
+            f"{dataset.name} has no validation images to calibrate with; set data.calibration = 0 or data.calibration_from"
+        )
+    chosen = stream(seed, "data", "calibration").permutation(rows)[: config.calibration]
+    return match_channels(resize(source.images[chosen], config.size), channels)
+
+
+def _check_leaks(calibration: Bytes, train: Bytes, test: Bytes) -> None:
+    held = digests(calibration)
+    shared = {name: len(set(held) & set(digests(images))) for name, images in (("training", train), ("test", test))}
+    if any(shared.values()):
+        counts = " and ".join(f"{count} {name} images" for name, count in shared.items() if count)
+        raise LeakError(f"the calibration set holds {counts}; choose another data.calibration_from that shares none")
