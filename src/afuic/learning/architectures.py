@@ -77,8 +77,8 @@ def users(name: str) -> Build:
             module = function(channels=channels, size=size, classes=classes)
         except Exception as error:
             raise ModelError(
-                f"model {name}: the call with channels={channels}, size={size}, classes={classes} failed: "
-                f"{type(error).__name__}: {error}"
+                f"model {name}: the call with channels={channels}, size={size}, classes={classes} failed with "
+                f"{type(error).__name__}: {error}; let it take these three arguments"
             ) from error
         if not isinstance(module, nn.Module):
             raise ModelError(f"model {name}: returned {type(module).__name__}; return a torch.nn.Module")

@@ -16,7 +16,7 @@ from afuic.learning.seeding import seeded
 from afuic.params import Params, check_like
 
 
-def local_update(  # noqa: PLR0917
+def local_update(
     network: Network,
     params: Params,
     images: Tensor,

@@ -84,7 +84,7 @@ def check_builds(name: str, fresh: Fresh, images: Tensor) -> None:
         raise ModelError(f"model {name}: two builds from one torch seed differ; draw weights with torch's random functions")
     if not _same(_buffers(first), _buffers(other)):
         raise ModelError(f"model {name}: a buffer differs from build to build; make it constant, or a parameter")
-    params = dict(first.named_parameters())
+    params: dict[str, Tensor] = dict(first.named_parameters())
     moved = _forward(name, lambda x: torch.func.functional_call(other, params, (x,)), images)
     if not torch.equal(_forward(name, first, images), moved):
         raise ModelError(f"model {name}: equal parameters give different outputs; register every tensor that it uses")
