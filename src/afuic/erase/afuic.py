@@ -31,7 +31,7 @@ class Options(Section):
     client: Scrub | None = Field(None, description="refinement at the client, where it is reachable")
     patients: Literal["remove", "scrub", "both"] = "remove"
     patients_client: Scrub = Scrub()
-    deadline_s: float = Field(3600.0, gt=0)
+    deadline_s: float = Field(600.0, gt=0)
     oracle: bool = Field(False, description="give Φ the trigger, to show what that leak is worth; marked in every table")
 
 

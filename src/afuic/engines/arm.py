@@ -1,0 +1,295 @@
+"""One arm of an experiment: the shared past, one method from the request on, or one retrained reference.
+
+An arm writes its own folder: a journal of events, checkpoints to resume from, and at the end its result. What is in it is
+whole at every instant, so a stopped arm goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from afuic import aggregate, config
+from afuic.aggregate import server_optimizer
+from afuic.config import Config
+from afuic.engines.laboratory import Laboratory
+from afuic.engines.simulator import Account, Due, Simulator, World
+from afuic.erase import augment, calibrate, carriers, ledger, method, scrub
+from afuic.errors import ParamsError, StoreError
+from afuic.params import Params, digest
+from afuic.protocol import State, effects, events, initial, requests, state
+from afuic.protocol.effects import Effect
+from afuic.protocol.events import Event
+from afuic.protocol.requests import Phase
+from afuic.rng import PathPart
+from afuic.store import codec
+from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+from afuic.store.journal import Journal
+
+PREFIX = "prefix"
+CHECKPOINT_TICKS = 5
+PATIENCE = 8.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an arm is, in virtual seconds, and what it is doing. state: "waiting", "running" or "done"."""
+
+    arm: str
+    t: float
+    t_end: float
+    version: int
+    note: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """``after``: the arm whose end it branches from; ``family`` names its random streams."""
+
+    name: str
+    method: str
+    after: str | None
+    family: tuple[PathPart, ...] = ()
+
+
+def arms(cfg: Config) -> tuple[Arm, ...]:
+    """The arms of an experiment: the shared past first, then methods, then retrained references."""
+    branches = [Arm(name, name, PREFIX) for name in cfg.methods if name != "retrain"]
+    first = branches[0].method if branches else "retrain"
+    runs = cfg.evaluation.retrained if "retrain" in cfg.methods else 0
+    references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(runs)]
+    return (Arm(PREFIX, first, None), *branches, *references)
+
+
+def _classes() -> tuple[type, ...]:
+    modules = (events, effects, requests, state, method, ledger, server_optimizer, aggregate.contribution, calibrate, carriers)
+    found = [c for m in (*modules, augment, scrub, config) for c in vars(m).values() if isinstance(c, type)]
+    return (*found, Due, World, Account, Notes)
+
+
+@dataclass
+class Notes:
+    """What an arm has measured so far."""
+
+    curve: list[dict[str, Any]]
+    phases: dict[str, dict[str, Any]]
+    events: int = 0
+    released_t: float | None = None
+    applied_at_release: int = 0
+    failed: str | None = None
+
+
+class Run:
+    """An arm being run in a laboratory."""
+
+    def __init__(self, lab: Laboratory, folder: Path, arm: Arm, progress: Callable[[Progress], None]) -> None:
+        self.lab, self.folder, self.arm, self.progress = lab, folder / arm.name, arm, progress
+        self.requests = lab.requests()
+        self.first_t, self.last_t = self.requests[0].t, self.requests[-1].t
+        self.horizon = lab.config.clock.horizon_s
+        self.notes = Notes([], {})
+        self.just_released = False
+
+    def run(self) -> None:
+        """Run or resume to the end and write result.json; an arm that is done is left alone."""
+        if (self.folder / "result.json").exists():
+            self._report("done", "done before")
+            return
+        world, lines = self._resume()
+        fresh = lines == 0
+        with Journal(self.folder / "events.jsonl", lines) as self.journal:
+            self.sim = Simulator(self.lab.rules(self.arm.method), self.lab.fleet, self._worker(), world, self._watch)
+            if fresh:
+                self._prepare()
+            self._live()
+            self._finish()
+
+    def _worker(self) -> Any:
+        return self.lab.worker(self.arm.family)
+
+    def _resume(self) -> tuple[World, int]:
+        if (self.folder / "checkpoint.json").exists():
+            (world, self.notes), extra = codec.load(self.folder / "checkpoint", _classes())
+            return world, int(extra["count"])
+        if self.arm.after is not None:
+            (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", _classes())
+            return world, 0
+        start = 0.0 if self.arm.name == PREFIX else self.first_t
+        return World(initial(self._worker().initial()), start), 0
+
+    def _prepare(self) -> None:
+        if self.arm.after is None:
+            self.sim.join(self.lab.federation.clients)
+        if self.arm.name != PREFIX:
+            for event in self.requests:
+                self.sim.schedule(event)
+
+    def _live(self) -> None:
+        every = self.lab.config.evaluation.every_s
+        ticks = len(self.notes.curve)
+        while self.world.t < self._end() and self.notes.failed is None:
+            tick = every * (math.floor(self.world.t / every + 1e-9) + 1)
+            self.sim.run_until(min(tick, self._end()), stop=lambda: self.just_released)
+            self._measure_point()
+            if self.just_released:
+                self._measure_phase("released")
+                self.just_released = False
+            self._report("running", self._doing())
+            if len(self.notes.curve) - ticks >= CHECKPOINT_TICKS:
+                ticks = len(self.notes.curve)
+                self._checkpoint()
+
+    @property
+    def world(self) -> World:
+        """The simulated world."""
+        return self.sim.world
+
+    def _end(self) -> float:
+        if self.arm.name == PREFIX:
+            return self.first_t
+        if self.notes.released_t is not None:
+            return self.notes.released_t + self.horizon - self.last_t
+        return PATIENCE * self.horizon if self._pending() else max(self.horizon, self.world.t)
+
+    def _pending(self) -> bool:
+        known = self.world.state.requests
+        return any(r.request not in known or known[r.request].phase.pending for r in self.requests)
+
+    def _finish(self) -> None:
+        name = "before" if self.arm.name == PREFIX else "final"
+        if self.notes.failed is None:
+            self._measure_phase(name)
+        if self.arm.name == PREFIX:
+            self._checkpoint()
+        self.journal.sync()
+        write_json(self.folder / "result.json", self._result())
+        self._report("done", "done")
+
+    def _result(self) -> dict[str, Any]:
+        st, account = self.world.state, self.world.account
+        active = st.active()
+        after = (st.applied - self.notes.applied_at_release) / max(1, len(active))
+        known = st.requests.values()
+        latencies = [r.released_t - r.asked_t for r in known if r.released_t is not None]
+        return {
+            "digest": digest(st.model),
+            "identity_gap": st.ledger.residual(st.model),
+            "events": self.notes.events,
+            "t": self.world.t,
+            "phases": self.notes.phases,
+            "curve": self.notes.curve,
+            "account": vars(account),
+            "lost": st.lost,
+            "applied": {c.name: c.applied for c in st.clients.values()},
+            "quarantined": st.quarantined,
+            "latency_s": max(latencies) if latencies and self.notes.released_t is not None else None,
+            "released_t": self.notes.released_t,
+            "after_per_client": after if self.notes.released_t is not None else 0.0,
+            "failed": self._failure(),
+            "requests": {r.id: {"phase": r.phase.value, "notes": list(r.notes)} for r in known},
+        }
+
+    def _failure(self) -> str | None:
+        bad = [r for r in self.world.state.requests.values() if r.phase is Phase.FAILED]
+        if self.notes.failed is None and bad:
+            return f"{bad[0].id}: {bad[0].notes[-1]}"
+        return self.notes.failed
+
+    def _checkpoint(self) -> None:
+        codec.save(self.folder / "checkpoint", (self.world, self.notes), {"count": self.journal.sync()})
+
+    def _watch(self, event: Event, before: State, after: State, facts: tuple[Effect, ...]) -> None:
+        self.notes.events += 1
+        for line in lines(self.arm.name, self.journal.count, event, before, after, facts):
+            self.journal.append(line)
+        if any(isinstance(f, effects.Released) for f in facts) and not self._pending():
+            self.notes.released_t = event.t
+            self.notes.applied_at_release = after.applied
+            self.just_released = True
+
+    def _measure_point(self) -> None:
+        try:
+            point = self.lab.judge.point(self.world.state.model)
+        except ParamsError as error:
+            self.notes.failed = f"diverged: {error}"
+            return
+        self.notes.curve.append({"t": self.world.t, "version": self.world.state.version, **point})
+
+    def _measure_phase(self, name: str) -> None:
+        model = self.world.state.model
+        try:
+            phase, probs = self.lab.judge.phase_and_probs(model)
+        except ParamsError as error:
+            self.notes.failed = f"diverged: {error}"
+            return
+        self.notes.phases[name] = {"t": self.world.t, "version": self.world.state.version, **phase}
+        write_tensors(self.folder / f"{name}.safetensors", {**model, "probs:": torch.from_numpy(probs.astype(np.float32))})
+
+    def _report(self, kind: str, note: str) -> None:
+        world = getattr(self, "sim", None) and self.world
+        t, version = (world.t, world.state.version) if world else (self.horizon, 0)
+        end = self._end() if world and (self.notes.released_t or self.arm.name == PREFIX) else self._guess()
+        self.progress(Progress(self.arm.name, t, max(end, t) if kind != "done" else t, version, note, kind))
+
+    def _guess(self) -> float:
+        return self.horizon + (self.first_t if self.arm.method == "retrain" else 0.0)
+
+    def _doing(self) -> str:
+        moving = [r for r in self.world.state.requests.values() if not r.phase.terminal]
+        return ", ".join(f"{r.id} {r.phase.value}" for r in moving) or "training"
+
+
+def outcome(folder: Path, arm: str) -> dict[str, Any]:
+    """The result of an arm that is done."""
+    value = read_json(folder / arm / "result.json")
+    if not isinstance(value, dict):
+        raise StoreError(f"{folder / arm / 'result.json'}: not an arm's result")
+    return value
+
+
+def measured_probs(folder: Path, arm: str, phase: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """Test-set probabilities [n, classes] of an arm at a phase; None when it never got there."""
+    path = folder / arm / f"{phase}.safetensors"
+    return read_tensors(path)["probs:"].double().numpy() if path.exists() else None
+
+
+def measured_model(folder: Path, arm: str, phase: str) -> Params | None:
+    """The model of an arm at a phase; None when it never got there."""
+    path = folder / arm / f"{phase}.safetensors"
+    return {k: v for k, v in read_tensors(path).items() if k != "probs:"} if path.exists() else None
+
+
+def lines(arm: str, count: int, event: Event, before: State, after: State, facts: Iterable[Effect]) -> Iterable[dict[str, Any]]:
+    """The journal's lines for one event: the event with the digests of its tensors and of the model after it, then facts."""
+    stated = [f for f in facts if isinstance(f, effects.Moved | effects.Released | effects.Lost)]
+    head = {"arm": arm, "seq": count, "t": event.t, "event": type(event).__name__, **_plain(event)}
+    yield {**head, **_fate(facts), **({} if after.model is before.model else {"digest": digest(after.model)})}
+    for offset, fact in enumerate(stated, 1):
+        yield {"arm": arm, "seq": count + offset, "t": event.t, "event": type(fact).__name__, "fact": True, **_plain(fact)}
+
+
+def _fate(facts: Iterable[Effect]) -> dict[str, Any]:
+    for fact in facts:
+        if isinstance(fact, effects.Applied):
+            return {"outcome": "applied", "staleness": fact.staleness, "carrier": fact.carrier}
+        if isinstance(fact, effects.Buffered):
+            return {"outcome": "buffered", "staleness": fact.staleness}
+        if isinstance(fact, effects.Quarantined):
+            return {"outcome": "quarantined", "reason": fact.reason}
+        if isinstance(fact, effects.Lost) and fact.count == 1 and fact.request is not None:
+            return {"outcome": "dropped", "reason": fact.reason}
+    return {}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if not is_dataclass(value):
+        return {}
+    items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "t"}
+    return {name: digest(v) if codec.is_params(v) else v for name, v in items.items()}

@@ -1,0 +1,269 @@
+"""An experiment from its configuration to its results: every method on the same past, against retrained references.
+
+Folder: config.json, arms/ while it runs; events.jsonl, results.json, models/ when it is done. results.json is written last: it alone says
+that the run is whole.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from afuic.config import Config, parse
+from afuic.engines import pool
+from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, measured_model, measured_probs, outcome
+from afuic.engines.laboratory import Laboratory, prepare
+from afuic.erase import METHODS, check_options, configured
+from afuic.errors import StoreError
+from afuic.evaluate import results as written
+from afuic.evaluate.distance import floor, js, js_to_set
+from afuic.evaluate.gaps import spread, z
+from afuic.evaluate.results import Results
+from afuic.evaluate.resurfacing import resurfacing
+from afuic.store.files import read_json, write_bytes, write_json, write_tensors
+from afuic.store.journal import merge
+
+__all__ = ["Progress", "recorded_config", "run"]
+
+Sink = Callable[[Progress], None]
+AFTER = ("released", "final")
+GAPS = (
+    "accuracy",
+    "balanced_accuracy",
+    "auroc",
+    "ece",
+    "forget_accuracy",
+    "forget_loss",
+    "asr",
+    "asr_excess",
+    "mia_auc",
+    "js_to_retrain",
+)
+
+
+def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = False, progress: Sink | None = None) -> Results:
+    """Run every arm and write the results into ``out``.
+
+    ``jobs``: processes side by side (default 1; the numbers do not depend on it). ``resume``: go on with what ``out`` holds;
+    otherwise a folder that holds a run is refused. Raises ConfigError, DataError, StoreError, or RunInterrupted after Ctrl-C.
+    """
+    check_options(config)
+    report = progress or (lambda _: None)
+    _claim(config, out, resume)
+    if (out / "results.json").exists():
+        return written.load(out / "results.json")
+    lab = laboratory(config)
+    every = arms(config)
+    for arm in every:
+        report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
+    pool.run(run_arm, config, out / "arms", every, jobs or 1, report)
+    return _conclude(lab, out, every)
+
+
+def run_arm(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
+    """Run one arm in this process."""
+    Run(laboratory(config), folder, arm, progress).run()
+
+
+@functools.lru_cache(maxsize=1)
+def _laboratory(text: str) -> Laboratory:
+    return prepare(Config.model_validate_json(text))
+
+
+def laboratory(config: Config) -> Laboratory:
+    """The laboratory of a configuration, built once per process."""
+    return _laboratory(config.model_dump_json())
+
+
+def recorded_config(out: Path) -> Config:
+    """The configuration a run folder was made with; StoreError when there is none."""
+    path = out / "config.json"
+    if not path.exists():
+        raise StoreError(f"{out}: holds no run (no config.json)")
+    return parse(read_json(path), str(path))
+
+
+def _claim(config: Config, out: Path, resume: bool) -> None:
+    path = out / "config.json"
+    if path.exists() and not resume:
+        raise StoreError(f"{out}: already holds a run; choose another folder with --out, or go on with --resume")
+    if path.exists() and recorded_config(out) != config:
+        raise StoreError(f"{out}: holds a run of another configuration; resume it without one, or choose another folder")
+    if not path.exists() and out.exists() and any(out.iterdir()):
+        raise StoreError(f"{out}: is not empty and holds no run of afuic; choose another folder with --out")
+    if not path.exists():
+        write_json(path, config.model_dump(mode="json"))
+
+
+def _conclude(lab: Laboratory, out: Path, every: tuple[Arm, ...]) -> Results:
+    folder = out / "arms"
+    results = _results(lab, folder, every)
+    for arm in every:
+        model = measured_model(folder, arm.name, "final")
+        if model is not None:
+            write_tensors(out / "models" / f"{arm.name.replace('/', '-')}.safetensors", model)
+    write_bytes(out / "events.jsonl", merge(folder / arm.name / "events.jsonl" for arm in every))
+    write_bytes(out / "results.json", results.to_json().encode())
+    shutil.rmtree(folder)
+    return results
+
+
+def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
+    config = lab.config
+    done = {arm.name: outcome(folder, arm.name) for arm in every}
+    references = [arm.name for arm in every if arm.name.startswith("retrain/")]
+    reference = _Reference(folder, references, done)
+    methods = {name: _method(lab, folder, name, done, reference) for name in config.methods}
+    return Results.model_validate(
+        {
+            "schema": written.VERSION,
+            "name": config.name,
+            "seed": config.seed,
+            "commit": _commit(),
+            "versions": {"afuic": version("afuic"), "python": platform.python_version()}
+            | {name: version(name) for name in ("torch", "numpy")},
+            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": pool.cores()},
+            "config": config.model_dump(mode="json"),
+            "requests": _requests(lab),
+            "clients": _clients(lab),
+            "methods": methods,
+            "retrained": reference.document(),
+        }
+    )
+
+
+class _Reference:
+    """What the retrained runs say together."""
+
+    def __init__(self, folder: Path, names: list[str], done: Mapping[str, dict[str, Any]]) -> None:
+        self.names, self.done = names, done
+        self.probs = {p: [_present(measured_probs(folder, n, p)) for n in names] for p in AFTER}
+        self.floor = {p: floor(self.probs[p]) for p in AFTER}
+        self.runs = {p: [self._run(p, i) for i in range(len(names))] for p in AFTER}
+        self.spread = {p: {m: spread([r[m] for r in self.runs[p] if r.get(m) is not None]) for m in GAPS} for p in AFTER}
+
+    def _run(self, phase: str, index: int) -> dict[str, Any]:
+        found = dict(self.done[self.names[index]]["phases"][phase])
+        others = [q for i, q in enumerate(self.probs[phase]) if i != index]
+        distances = [js(self.probs[phase][index], q) for q in others]
+        return found | {"js_to_retrain": float(np.mean(distances)) if distances else None, "js_floor": self.floor[phase]}
+
+    def mean_phase(self, phase: str) -> dict[str, Any]:
+        """Each measure's mean over the runs."""
+        runs = self.runs[phase]
+        first = runs[0]
+        hospitals = {h: _mean([r["hospitals"][h] for r in runs]) for h in first["hospitals"]}
+        sensitivity = [_mean(list(values)) for values in zip(*(r["sensitivity"] for r in runs), strict=True)]
+        other = {m: _mean([r[m] for r in runs]) for m in first if m not in {"hospitals", "sensitivity", "version"}}
+        return {**other, "version": first["version"], "hospitals": hospitals, "sensitivity": sensitivity}
+
+    def gaps(self, phases: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+        """z of each measure, design section 5."""
+        if not self.names:
+            return {}
+        return {p: {m: z(phases[p].get(m), **self.spread[p][m]) for m in GAPS} for p in AFTER if p in phases}
+
+    def measure(self, folder: Path, arm: str, phases: dict[str, dict[str, Any]]) -> None:
+        """Add the distance to the retrained models to an arm's phases."""
+        for phase in AFTER:
+            probs = measured_probs(folder, arm, phase)
+            if probs is not None and phase in phases and self.names:
+                phases[phase] |= {"js_to_retrain": js_to_set(probs, self.probs[phase]), "js_floor": self.floor[phase]}
+
+    def document(self) -> dict[str, Any] | None:
+        """The ``retrained`` part of results.json."""
+        if not self.names:
+            return None
+        done = [self.done[n] for n in self.names]
+        known = {p: {m: s for m, s in self.spread[p].items() if s["mean"] is not None} for p in AFTER}
+        return {
+            "runs": len(self.names),
+            "phases": known,
+            "resurfacing": [resurfacing(d["curve"], d["released_t"]) for d in done],
+            "curves": [d["curve"] for d in done],
+        }
+
+
+def _method(
+    lab: Laboratory, folder: Path, name: str, done: Mapping[str, dict[str, Any]], reference: _Reference
+) -> dict[str, Any]:
+    arm = reference.names[0] if name == "retrain" else name
+    found = done[arm]
+    phases = {"before": done[PREFIX]["phases"]["before"], **found["phases"]}
+    if name == "retrain":
+        phases |= {p: reference.mean_phase(p) for p in AFTER}
+    else:
+        reference.measure(folder, name, phases)
+    retraining = done[reference.names[0]]["latency_s"] if reference.names else None
+    latency, account = found["latency_s"], found["account"]
+    return {
+        "source": METHODS[name].source,
+        "oracle": bool(getattr(configured(lab.config, name).options, "oracle", False)),
+        "erasure_latency_s": latency,
+        "latency_to_retrain": latency / retraining if latency is not None and retraining else None,
+        "stall_client_s": account["stall_client_s"],
+        "updates_lost": found["lost"] + (_others(lab, done[PREFIX]["applied"]) if name == "retrain" else 0),
+        "updates_quarantined": found["quarantined"],
+        "bytes_moved": int(account["bytes_moved"]),
+        "bytes_stored": int(account["bytes_stored"]),
+        "server_s": account["server_s"],
+        "needs_target": METHODS[name].needs_target,
+        "failed": found["failed"],
+        "digest": found["digest"],
+        "events": found["events"],
+        "phases": phases,
+        "gaps": reference.gaps(phases),
+        "resurfacing": resurfacing(found["curve"], found["released_t"] if found["released_t"] is not None else found["t"]),
+        "updates_after_release_per_client": found["after_per_client"],
+        "curve": [*done[PREFIX]["curve"], *found["curve"]],
+    }
+
+
+def _others(lab: Laboratory, applied: Mapping[str, int]) -> int:
+    erased = {r.client for r in lab.config.requests if r.patients is None}
+    return sum(count for name, count in applied.items() if name not in erased)
+
+
+def _requests(lab: Laboratory) -> list[dict[str, Any]]:
+    pairs = zip(lab.requests(), lab.config.requests, strict=True)
+    return [
+        {"id": e.request, "client": e.client, "patients": e.patients, "t": e.t, "target_online": r.target_online}
+        for e, r in pairs
+    ]
+
+
+def _clients(lab: Laboratory) -> dict[str, dict[str, Any]]:
+    slowness = lab.fleet.slowness
+    return {
+        name: {"images": len(data), "triggered": int(data.triggered.sum()), "slowness": slowness[name]}
+        for name, data in lab.federation.clients.items()
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _present(probs: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+    if probs is None:
+        raise StoreError("a retrained reference diverged; lower training.lr or aggregation.lr and run again")
+    return probs
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    return found.stdout.strip() or None
+
+
+torch.set_num_threads(1)

@@ -1,0 +1,120 @@
+"""Arms side by side: one process each, as many as there are cores, each arm after the one it branches from.
+
+Every process computes on one thread, so the numbers do not depend on how many there are. Ctrl-C ends all of them at once;
+what they had checkpointed stays.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from afuic import errors
+from afuic.config import Config
+from afuic.engines.arm import Arm, Progress
+from afuic.errors import AfuicError, RunInterrupted
+
+
+class Job(Protocol):
+    """What a process does with an arm; a module-level function, so that it can be named to another process."""
+
+    def __call__(self, config: Config, folder: Path, arm: Arm, progress: Callable[[Progress], None]) -> None: ...
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(job: Job, config: Config, folder: Path, arms: Sequence[Arm], jobs: int, progress: Callable[[Progress], None]) -> None:
+    """Do every arm, at most ``jobs`` at a time; raises the first AfuicError of any, or RunInterrupted on Ctrl-C."""
+    if jobs == 1:
+        _inline(job, config, folder, arms, progress)
+        return
+    context = multiprocessing.get_context("spawn")
+    workers = [_Process(context, job, config, folder) for _ in range(min(jobs, len(arms)))]
+    try:
+        _serve(workers, list(arms), progress)
+    except KeyboardInterrupt:
+        raise RunInterrupted("stopped") from None
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _inline(job: Job, config: Config, folder: Path, arms: Sequence[Arm], progress: Callable[[Progress], None]) -> None:
+    try:
+        for arm in arms:
+            job(config, folder, arm, progress)
+    except KeyboardInterrupt:
+        raise RunInterrupted("stopped") from None
+
+
+class _Process:
+    """A process that takes arms one after the other."""
+
+    def __init__(self, context: Any, job: Job, config: Config, folder: Path) -> None:
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_loop, args=(other, job, config.model_dump(mode="json"), folder), daemon=True)
+        self.process.start()
+        other.close()
+        self.arm: Arm | None = None
+
+    def give(self, arm: Arm) -> None:
+        self.arm = arm
+        self.pipe.send(arm)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(workers: list[_Process], waiting: list[Arm], progress: Callable[[Progress], None]) -> None:
+    done: set[str] = set()
+    while waiting or any(w.arm for w in workers):
+        for worker in (w for w in workers if w.arm is None):
+            ready = next((a for a in waiting if a.after is None or a.after in done), None)
+            if ready is not None:
+                waiting.remove(ready)
+                worker.give(ready)
+        for pipe in wait([w.pipe for w in workers if w.arm is not None]):
+            worker = next(w for w in workers if w.pipe is pipe)
+            message = _receive(worker)
+            if isinstance(message, Progress):
+                progress(message)
+            elif worker.arm is not None:
+                done.add(worker.arm.name)
+                worker.arm = None
+
+
+def _receive(worker: _Process) -> Any:
+    try:
+        message = worker.pipe.recv()
+    except EOFError:
+        raise AfuicError(f"the process that ran {worker.arm and worker.arm.name!r} died; run again with --resume") from None
+    if isinstance(message, tuple):
+        name, text = message
+        raise getattr(errors, name, AfuicError)(text)
+    return message
+
+
+def _loop(pipe: Connection[Any, Any], job: Job, values: dict[str, Any], folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    config = Config.model_validate(values)
+    while True:
+        try:
+            arm = pipe.recv()
+            job(config, folder, arm, pipe.send)
+            pipe.send(None)
+        except (EOFError, BrokenPipeError):
+            return
+        except AfuicError as error:
+            pipe.send((type(error).__name__, str(error)))
+        except OSError as error:
+            pipe.send(("StoreError", f"{error.filename or folder}: {error.strerror or error}"))

@@ -1,0 +1,203 @@
+"""The deterministic simulator: a virtual clock in front of the protocol; training is real.
+
+An effect becomes an entry in a queue, due when the client or server would be done; its result is computed only when it is due, so that
+what is cancelled costs nothing and memory holds models, not history. Order is (time, priority, sequence).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from afuic.engines.fleet import Fleet
+from afuic.engines.worker import Worker
+from afuic.errors import AfuicError
+from afuic.params import nbytes
+from afuic.protocol import Rules, State, step
+from afuic.protocol import effects as fx
+from afuic.protocol import events as ev
+from afuic.protocol.effects import Effect
+from afuic.protocol.events import Event
+from afuic.protocol.requests import Phase
+
+FIRST, NORMAL, LAST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something that happens at time ``t``: an event as it stands, or work whose result makes the event. Work has ``event`` None."""
+
+    t: float
+    priority: int
+    sequence: int
+    event: Event | None
+    work: fx.Train | fx.Unlearn | fx.Calibrate | None
+
+    def __lt__(self, other: Due) -> bool:
+        return (self.t, self.priority, self.sequence) < (other.t, other.priority, other.sequence)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What erasure cost. bytes_moved: sent for unlearning or retraining; bytes_stored: most kept at once for erasure's sake;
+
+    stall_client_s: seconds that retained, reachable clients had no work while an erasure was pending.
+    """
+
+    bytes_moved: int = 0
+    bytes_stored: int = 0
+    server_s: float = 0.0
+    stall_client_s: float = 0.0
+
+
+@dataclass
+class World:
+    """All that a simulation is at one moment: enough to checkpoint it and to branch from it."""
+
+    state: State
+    t: float
+    queue: list[Due] = field(default_factory=list)
+    sequence: int = 0
+    account: Account = Account()
+
+    def copy(self) -> World:
+        """A branch that shares the (immutable) models."""
+        return World(self.state, self.t, list(self.queue), self.sequence, self.account)
+
+
+Watch = Callable[[Event, State, State, tuple[Effect, ...]], None]
+"""Called after each event with the event, the state before, the state after, and the effects."""
+
+
+class Simulator:
+    """Runs a world under rules. ``watch`` sees every event that the protocol accepted."""
+
+    def __init__(self, rules: Rules, fleet: Fleet, worker: Worker, world: World, watch: Watch) -> None:
+        self.rules, self.fleet, self.worker, self.world, self.watch = rules, fleet, worker, world, watch
+        self.model_bytes = nbytes(world.state.model)
+
+    def schedule(self, event: Event, priority: int = NORMAL) -> None:
+        """Put an event in the queue at its own time."""
+        self._push(event.t, priority, event, None)
+
+    def join(self, clients: Iterable[str]) -> None:
+        """Every client joins now; its absences from now on are scheduled."""
+        now = self.world.t
+        for name in clients:
+            self.schedule(ev.ClientJoined(now, name), FIRST)
+            for begin, end in self.fleet.absences[name]:
+                if end > now:
+                    self.schedule(ev.ClientLeft(max(begin, now), name), FIRST)
+                    if math.isfinite(end):
+                        self.schedule(ev.ClientReturned(end, name), FIRST)
+
+    def run_until(self, t: float, stop: Callable[[], bool] = lambda: False) -> None:
+        """Let everything happen that is due by ``t``, or until ``stop`` says so after an event; then the clock shows ``t``."""
+        while self.world.queue and self.world.queue[0].t <= t:
+            due = heapq.heappop(self.world.queue)
+            self._advance(due.t)
+            event = due.event if due.work is None else self._result(due.t, due.work)
+            if event is not None:
+                self.happen(event)
+            if stop():
+                return
+        self._advance(t)
+
+    def happen(self, event: Event) -> None:
+        """Give the protocol one event and take up its effects."""
+        before = self.world.state
+        after, effects = step(self.rules, before, event)
+        self.world.state = after
+        for effect in effects:
+            self._take_up(effect)
+        self._weigh_store()
+        self.watch(event, before, after, effects)
+
+    def _take_up(self, effect: Effect) -> None:
+        now = self.world.t
+        if isinstance(effect, fx.Train):
+            self._at_client(effect, self._task_images(), effect.number)
+        elif isinstance(effect, fx.Unlearn):
+            spec = effect.spec
+            self._at_client(effect, spec.steps * spec.batch * spec.passes, int(effect.task.rpartition("/")[2]))
+        elif isinstance(effect, fx.Calibrate):
+            self._at_server(effect)
+        elif isinstance(effect, fx.Cancel) and self.fleet.online(effect.client, now):
+            self.world.queue = [d for d in self.world.queue if getattr(d.work, "task", None) != effect.task]
+            heapq.heapify(self.world.queue)
+        elif isinstance(effect, fx.SetTimer):
+            self.schedule(ev.TimerFired(now + effect.after_s, effect.request), LAST)
+        elif isinstance(effect, fx.Purge):
+            self.schedule(ev.Purged(now, effect.request), FIRST)
+
+    def _task_images(self) -> float:
+        training = self.worker.config.training
+        return training.steps * training.batch
+
+    def _at_client(self, work: fx.Train | fx.Unlearn, images: float, number: int) -> None:
+        link = self.fleet.link_s(self.model_bytes)
+        seconds = 2 * link + self.fleet.work_s(work.client, number, images)
+        fails = self.fleet.fails(work.client, number)
+        t = self.fleet.finish(work.client, self.world.t, seconds if fails is None else fails * seconds)
+        if isinstance(work, fx.Unlearn) or self.world.state.in_phase(Phase.REBUILDING):
+            self._count(bytes_moved=2 * self.model_bytes)
+        if not math.isfinite(t):
+            return
+        failed = None if fails is None else ev.TaskFailed(t, work.task, work.client, "the client's process died")
+        self._push(t, NORMAL, failed, None if failed else work)
+
+    def _at_server(self, job: fx.Calibrate) -> None:
+        batch = min(job.spec.batch, len(self.worker.federation.calibration))
+        seconds = self.fleet.server_s(job.spec.steps * batch * job.spec.passes)
+        self._count(server_s=seconds)
+        self._push(self.world.t + seconds, NORMAL, None, job)
+
+    def _result(self, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
+        return result(self.worker, self.world.state, t, work)
+
+    def _push(self, t: float, priority: int, event: Event | None, work: Any) -> None:
+        heapq.heappush(self.world.queue, Due(t, priority, self.world.sequence, event, work))
+        self.world.sequence += 1
+
+    def _advance(self, t: float) -> None:
+        if any(r.phase.pending for r in self.world.state.requests.values()):
+            busy = {task.client for task in self.world.state.tasks.values()}
+            idle = sum(c.online and c.name not in busy for c in self.world.state.active())
+            self._count(stall_client_s=idle * (t - self.world.t))
+        self.world.t = t
+
+    def _count(self, **more: float) -> None:
+        account = self.world.account
+        self.world.account = replace(account, **{k: getattr(account, k) + v for k, v in more.items()})
+
+    def _weigh_store(self) -> None:
+        held = stored_models(self.world.state, self.rules.method.method.removes) * self.model_bytes
+        if held > self.world.account.bytes_stored:
+            self.world.account = replace(self.world.account, bytes_stored=held)
+
+
+def stored_models(state: State, ledger: bool) -> int:
+    """Models kept for erasure's sake: the ``ledger`` where it is used, snapshots, teachers, directions, clients' last models."""
+    kept = [*state.ledger.clients.values(), *state.ledger.server.values()] if ledger else []
+    kept += [c.last for c in state.clients.values() if c.last is not None]
+    for r in state.requests.values():
+        kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
+    kept += [] if state.average is None else [state.average]
+    return len({id(m) for m in kept})
+
+
+def result(worker: Worker, state: State, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
+    """The event that the work ends in; None when the core has meanwhile given it up, so that it need not be computed."""
+    if isinstance(work, fx.Calibrate):
+        if work.job not in {j.id for j in (state.heal, state.guard) if j is not None}:
+            return None
+        try:
+            return ev.CalibrationDone(t, work.job, worker.calibrate(work))
+        except AfuicError as error:
+            return ev.CalibrationFailed(t, work.job, str(error))
+    if isinstance(work, fx.Unlearn):
+        return ev.ScrubArrived(t, work.task, work.client, worker.unlearn(work))
+    return ev.UpdateArrived(t, work.task, work.client, worker.train(work))

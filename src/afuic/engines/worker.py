@@ -1,0 +1,110 @@
+"""Carries out what the core asks for, for real: local training, unlearning at the client, calibration at the server.
+
+Each result is a pure function of the effect, the data and the seed. That is why the simulator may compute it late, why a run can be
+replayed from its events alone, and why two engines reach the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from afuic.config import Config
+from afuic.data import ClientData, Federation, choose_patients, split_forget, stamp
+from afuic.erase.augment import Augment, medical
+from afuic.erase.calibrate import calibrate
+from afuic.erase.scrub import reference, scrub
+from afuic.errors import ConfigError
+from afuic.learning.networks import Network
+from afuic.learning.train import local_update
+from afuic.params import Params, norm, sub
+from afuic.protocol.effects import Calibrate, Train, Unlearn
+from afuic.rng import PathPart, stream, torch_stream
+
+RANDOM_MODELS = 10
+
+Patients = Mapping[str, tuple[tuple[str, ...], ...]]
+"""For each client the patients of each of its patient requests, in the order of the requests: epoch e has withdrawn the first e."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Everything a task may need. ``family`` tells the random streams of retrained references from those of the main run."""
+
+    config: Config
+    federation: Federation
+    network: Network
+    patients: Patients
+    family: tuple[PathPart, ...] = ()
+
+    def initial(self) -> Params:
+        """θ_0 of this family."""
+        return self.network.initial(self._stream("initial"))
+
+    def train(self, task: Train) -> Params:
+        """The client's update."""
+        data = self.retained(task.client, task.epoch)
+        generator = self._stream("train", task.client, task.number)
+        return local_update(self.network, task.base, data.images, data.labels, self.config.training, generator)
+
+    def unlearn(self, task: Unlearn) -> Params:
+        """The client's change of the model by unlearning."""
+        forget, retain = self._sides(task)
+        generator = self._stream("unlearn", task.task)
+        own = task.client_model or self._local_model(task, forget)
+        centre = reference(task.start, own, task.clients)
+        radius = task.spec.radius * self._distance_to_random(centre, generator)
+        pair = (forget.images, forget.labels)
+        return scrub(
+            self.network.forward, task.start, centre, radius, pair, (retain.images, retain.labels), task.spec, generator
+        )
+
+    def calibrate(self, job: Calibrate) -> Params:
+        """The calibrated model."""
+        phi = self._oracle() if job.oracle else medical(job.spec.augmentation)
+        images = self.federation.calibration
+        generator = self._stream("calibrate", job.job)
+        return calibrate(self.network.forward, job.student, job.teachers, images, job.spec, phi, generator)
+
+    def retained(self, client: str, epoch: int) -> ClientData:
+        """The client's images without those of patients withdrawn by ``epoch``."""
+        data = self.federation.clients[client]
+        return split_forget(data, self._withdrawn(client, epoch))[1] if epoch else data
+
+    def _withdrawn(self, client: str, epoch: int) -> tuple[str, ...]:
+        return tuple(sorted({p for group in self.patients[client][:epoch] for p in group}))
+
+    def _sides(self, task: Unlearn) -> tuple[ClientData, ClientData]:
+        data = self.federation.clients[task.client]
+        return split_forget(data, None if task.whole else self._withdrawn(task.client, task.epoch))
+
+    def _local_model(self, task: Unlearn, data: ClientData) -> Params:
+        generator = self._stream("local model", task.task)
+        delta = local_update(self.network, task.start, data.images, data.labels, self.config.training, generator)
+        return {name: tensor + delta[name] for name, tensor in task.start.items()}
+
+    def _distance_to_random(self, centre: Params, generator: torch.Generator) -> float:
+        distances = [norm(sub(self.network.initial(generator), centre)) for _ in range(RANDOM_MODELS)]
+        return sum(distances) / len(distances)
+
+    def _oracle(self) -> Augment:
+        trigger = self.federation.trigger
+        if trigger is None:
+            raise ConfigError("options: oracle is set but no trigger is planted (data.trigger); remove one or set the other")
+        return lambda images, generator: stamp(images, trigger)
+
+    def _stream(self, *path: PathPart) -> torch.Generator:
+        return torch_stream(self.config.seed, *self.family, *path)
+
+
+def withdrawn_patients(config: Config, federation: Federation) -> Patients:
+    """Which patients each request of the configuration names; drawn at random where it gives a number."""
+    groups: dict[str, tuple[tuple[str, ...], ...]] = dict.fromkeys(federation.clients, ())
+    for number, request in enumerate(config.requests):
+        if request.patients is not None:
+            draws = stream(config.seed, "patients", number)
+            chosen = choose_patients(federation.clients[request.client], request.patients, draws)
+            groups[request.client] = (*groups[request.client], chosen)
+    return groups

@@ -1,0 +1,111 @@
+"""A checkpoint of any tree of the project's values: JSON for the structure, safetensors for the models, nothing executable.
+
+Models are shared by reference in memory (many tasks start from one version) and stay shared on disk. Only classes that the caller
+names can come back, so a checkpoint from elsewhere cannot make anything else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from afuic.errors import StoreError
+from afuic.params import Params
+from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+
+FORMAT = "afuic-checkpoint/1"
+
+
+def save(path: Path, value: Any, extra: Mapping[str, Any] | None = None) -> None:
+    """Write ``path``.json and the tensors it names. The JSON is written last: it alone makes a checkpoint valid."""
+    encoder = _Encoder()
+    tree = encoder.encode(value)
+    stamp = str(int((extra or {}).get("count", 0)))
+    tensors = path.with_name(f"{path.name}-{stamp}.safetensors")
+    write_tensors(tensors, encoder.tensors or {"empty": torch.zeros(1)})
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "tensors": tensors.name, "extra": extra or {}, "value": tree})
+    for old in path.parent.glob(f"{path.name}-*.safetensors"):
+        if old != tensors:
+            old.unlink()
+
+
+def load(path: Path, classes: Iterable[type]) -> tuple[Any, dict[str, Any]]:
+    """The value and the extra of a checkpoint; StoreError when it is missing, broken or of another format."""
+    document = read_json(path.with_suffix(".json"))
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise StoreError(f"{path.with_suffix('.json')}: not an {FORMAT} file")
+    tensors = read_tensors(path.parent / Path(document["tensors"]).name)
+    decoder = _Decoder({c.__name__: c for c in classes}, tensors)
+    try:
+        return decoder.decode(document["value"]), document["extra"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path.with_suffix('.json')}: broken checkpoint ({error!r})") from None
+
+
+def is_params(value: Any) -> bool:
+    """Whether a value is a model: a non-empty mapping to tensors."""
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(t, torch.Tensor) for t in value.values())
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.seen: dict[int, tuple[str, Params]] = {}
+
+    def encode(self, value: Any) -> Any:  # noqa: PLR0911 - one return a kind of value
+        if is_params(value):
+            return {"$params": self._model(value)}
+        if isinstance(value, Enum):
+            return {"$enum": [type(value).__name__, value.value]}
+        if isinstance(value, BaseModel):
+            return {"$model": [type(value).__name__, value.model_dump(mode="json")]}
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: self.encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return {"$": type(value).__name__, "fields": fields}
+        if isinstance(value, Mapping):
+            return {"$map": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
+        if isinstance(value, tuple):
+            return {"$tuple": [self.encode(v) for v in value]}
+        return [self.encode(v) for v in value] if isinstance(value, list) else value
+
+    def _model(self, value: Params) -> str:
+        if id(value) not in self.seen:
+            name = str(len(self.seen))
+            self.seen[id(value)] = (name, value)
+            self.tensors.update({f"{name}/{key}": tensor for key, tensor in value.items()})
+        return self.seen[id(value)][0]
+
+
+class _Decoder:
+    def __init__(self, classes: Mapping[str, type], tensors: Mapping[str, torch.Tensor]) -> None:
+        self.classes = classes
+        self.models: dict[str, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, _, key = name.partition("/")
+            self.models.setdefault(number, {})[key] = tensor
+
+    def decode(self, tree: Any) -> Any:
+        if isinstance(tree, list):
+            return [self.decode(v) for v in tree]
+        if not isinstance(tree, dict):
+            return tree
+        if "$params" in tree:
+            return self.models[tree["$params"]]
+        if "$tuple" in tree:
+            return tuple(self.decode(v) for v in tree["$tuple"])
+        if "$map" in tree:
+            return {self.decode(k): self.decode(v) for k, v in tree["$map"]}
+        return self._object(tree)
+
+    def _object(self, tree: dict[str, Any]) -> Any:
+        if "$enum" in tree:
+            return self.classes[tree["$enum"][0]](tree["$enum"][1])
+        if "$model" in tree:
+            return self.classes[tree["$model"][0]](**tree["$model"][1])
+        return self.classes[tree["$"]](**{k: self.decode(v) for k, v in tree["fields"].items()})
