@@ -1,0 +1,74 @@
+"""The events a report draws, read from events.jsonl; a run without the file has a report without a timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from afuic.errors import StoreError
+
+PREFIX = "prefix"
+PREFERRED = "afuic"
+
+
+class Event(BaseModel):
+    """One line of events.jsonl: ``t`` in virtual seconds; further fields depend on ``event`` and others are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    arm: str
+    seq: int
+    t: float
+    event: str
+    client: str | None = None
+    request: str | None = None
+    staleness: int | None = None
+    outcome: Literal["applied", "buffered", "quarantined", "dropped"] | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What one method's run looked like: updates, requests and releases, shared beginning included."""
+
+    arm: str
+    updates: tuple[Event, ...]
+    requests: tuple[Event, ...]
+    releases: tuple[Event, ...]
+
+
+def read(path: Path) -> tuple[Event, ...]:
+    """The events of ``path`` in its order, none when it does not exist; StoreError names the first line that is not an event."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return tuple(_parsed(lines, path))
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); restore it or run again") from None
+
+
+def timeline(events: Sequence[Event], methods: Sequence[str]) -> Timeline | None:
+    """The shared beginning and the arm ``afuic``, or the first method's where there is none; None without events."""
+    arms = {event.arm for event in events}
+    arm = next((name for name in (PREFERRED, *methods) if name in arms), PREFIX)
+    drawn = [event for event in events if event.arm in {PREFIX, arm}]
+    if not drawn:
+        return None
+    return Timeline(arm, *(_named(drawn, name) for name in ("UpdateArrived", "EraseRequested", "Released")))
+
+
+def _named(events: Sequence[Event], name: str) -> tuple[Event, ...]:
+    return tuple(event for event in events if event.event == name)
+
+
+def _parsed(lines: Iterator[str], path: Path) -> Iterator[Event]:
+    for index, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield Event.model_validate_json(line)
+            except ValidationError as error:
+                raise StoreError(f"{path}: line {index} is not an event ({error.errors()[0]['msg']}); run again") from None

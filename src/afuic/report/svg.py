@@ -1,0 +1,75 @@
+"""How every figure looks, and its way to SVG bytes that depend on the numbers alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, FAINT, GRID = "#1b1f24", "#5b6570", "#dfe3e8"
+ALARM = "#B3261E"
+
+STYLE: Any = {
+    "svg.hashsalt": "afuic",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": "white",
+    "hatch.linewidth": 0.6,
+}
+
+Look = tuple[str, Any]
+FIXED: dict[str, Look] = {
+    "afuic": ("#0072B2", "-"),
+    "afuic-paper": ("#D55E00", "--"),
+    "continue": ("#7A7A7A", ":"),
+    "retrain": ("#1b1f24", "-."),
+}
+SPARE: tuple[Look, ...] = (("#009E73", (0, (6, 1, 1, 1))), ("#CC79A7", (0, (4, 2))), ("#E69F00", (0, (1, 1))))
+
+
+def looks(methods: Sequence[str]) -> dict[str, Look]:
+    """Colour (Okabe and Ito's palette, safe for the colour-blind) and line style of each method; names keep theirs across figures."""
+    spare = cycle(SPARE)
+    return {name: FIXED.get(name) or next(spare) for name in methods}
+
+
+@contextmanager
+def drawing(width: float, height: float) -> Iterator[tuple[Figure, list[bytes]]]:
+    """A figure of this size in inches; on leaving, its SVG is appended to the list given with it."""
+    made: list[bytes] = []
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, made
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        made.append(buffer.getvalue())
+
+
+def percent_axis(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:
+    """Shares on the vertical axis, written as percent, with a light grid."""
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(xmax=1.0, decimals=0))
+    axes.grid(axis="y")

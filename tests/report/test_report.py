@@ -1,0 +1,238 @@
+"""The report made from a handmade run: what it says, that it stands alone, that it is the same each time, and what it does with gaps."""
+
+from __future__ import annotations
+
+import html
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sample
+from rich.console import Console
+
+from afuic import report
+from afuic.errors import StoreError
+from afuic.evaluate.results import Results, load
+from afuic.report import figures, journal, summary, tables, words
+
+
+def text_of(page: Path) -> str:
+    """The page's words, without tags and style, spaces made plain."""
+    body = re.sub(r"<style>.*?</style>|data:[^\"]*", "", page.read_text(encoding="utf-8"), flags=re.S)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\xa0", " "))
+
+
+def changed(**changes: Any) -> Results:
+    return Results.model_validate(sample.document() | changes)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = sample.write(tmp_path_factory.mktemp("run"), journal=sample.events())
+    report.write(folder)
+    return folder
+
+
+def test_writes_a_page_and_three_figures(out: Path) -> None:
+    assert {path.name for path in out.iterdir()} == {"results.json", "events.jsonl", "report.html", "figures"}
+    assert {path.name for path in (out / "figures").iterdir()} == {"timeline.svg", "curves.svg", "hospitals.svg"}
+    for path in (out / "figures").iterdir():
+        assert ET.parse(path).getroot().tag.endswith("svg")  # noqa: S314 - our own file
+
+
+def test_the_same_files_give_the_same_bytes(out: Path, tmp_path: Path) -> None:
+    sample.write(tmp_path, journal=sample.events())
+    report.write(tmp_path)
+    for name in ("report.html", "figures/timeline.svg", "figures/curves.svg", "figures/hospitals.svg"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+
+class Outline(HTMLParser):
+    """Collects every tag with its attributes and checks that each one opened is closed."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_needs_no_network_or_script(out: Path) -> None:
+    outline = Outline()
+    outline.feed((out / "report.html").read_text(encoding="utf-8"))
+    assert outline.open == []
+    assert "script" not in {tag for tag, _ in outline.tags}
+    links = [value for _, attributes in outline.tags for key, value in attributes.items() if key in {"src", "href"}]
+    assert links
+    assert all(link is not None and link.startswith(("data:image/svg+xml;base64,", "#")) for link in links)
+    ids = {attributes["id"] for _, attributes in outline.tags if "id" in attributes}
+    assert {link[1:] for link in links if link and link.startswith("#")} <= {name for name in ids if name}
+
+
+def test_every_figure_has_an_alternative_text(out: Path) -> None:
+    outline = Outline()
+    outline.feed((out / "report.html").read_text(encoding="utf-8"))
+    alts = [attributes["alt"] for tag, attributes in outline.tags if tag == "img"]
+    assert len(alts) == 3
+    assert all(alt and len(alt) > 60 for alt in alts)
+    assert any(alt and "3 updates quarantined" in alt and "Releases at: 20.9" in alt for alt in alts)
+
+
+def test_the_opening_says_what_was_asked_and_what_happened(out: Path) -> None:
+    text = text_of(out / "report.html")
+    # 1993 of 6 * 1993 = 11,958 images is 1/6 = 17 %; 1200 s are 20 minutes; 52 s of 810 s are 6.4 %.
+    assert "hospital-0 asked, 20.0 min into the run, that all of its data be erased from the shared model." in text
+    assert "It held 1,993 of the 11,958 training images (17%)." in text
+    assert "996 of its images carried an artificial mark" in text
+    assert "The hospital could not be reached at that moment." in text
+    assert "A model was released 52 s after the request (6.4% of the time of retraining); no other hospital waited" in text
+    assert "7 updates of theirs were lost" in text
+    assert "It released no model: the deadline passed without an answer of hospital-0." in text
+    assert "With fewer than 5 models the spread itself is a rough estimate." in text
+
+
+def test_gaps_are_marked_in_words(out: Path) -> None:
+    page = (out / "report.html").read_text(encoding="utf-8")
+    # Forget accuracy .77 against .425 +- .012: (.77 - .425) / .012 = 28.75.
+    assert re.search(r'class="notable"><span>77\.0%<small>z \+28\.8, outside, higher', page)
+    assert re.search(r'"><span>43\.0%<small>z \+0\.4, within', page)
+
+
+def test_oracles_are_marked_wherever_methods_are_named(out: Path) -> None:
+    results = load(out / "results.json")
+    assert "ascent-oracle (oracle)" in tables.outcome(results).columns
+    assert "ascent-oracle (oracle)" in tables.gaps(results, "final").columns
+    assert "ascent-oracle (oracle)" in [entry.name for entry in summary.entries(results)]
+
+
+def test_settings_and_versions_are_on_the_page(out: Path) -> None:
+    text = text_of(out / "report.html")
+    for part in ("data.partition.alpha 0.5", "requests.0.client hospital-0", "torch 2.13.0+cpu", "sha256:0123456789abcdef"):
+        assert part in text
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    report.write(sample.write(tmp_path, sample.document() | {"name": "<script>alert(1)</script>"}))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_without_events_there_is_no_timeline(tmp_path: Path) -> None:
+    report.write(sample.write(tmp_path))
+    assert "the run cannot be drawn" in text_of(tmp_path / "report.html")
+    assert not (tmp_path / "figures" / "timeline.svg").exists()
+
+
+def test_a_bare_run_without_trigger_retraining_or_release_has_a_report(tmp_path: Path) -> None:
+    values = sample.document()
+    none = {"asr": None, "asr_clean": None, "asr_excess": None}
+    lone = sample.method("ascent-oracle")
+    lone["curve"] = [{**point, "asr": None, "asr_excess": None} for point in lone["curve"]]
+    lone["phases"] = {"before": lone["phases"]["before"] | none | {"js_to_retrain": None, "js_floor": None}}
+    lone |= {"gaps": {}, "resurfacing": {"asr_excess_max": None, "forget_accuracy_max": None}}
+    report.write(sample.write(tmp_path, values | {"methods": {"lone": lone}, "retrained": None, "commit": None}))
+    text = text_of(tmp_path / "report.html")
+    assert "nothing to say how much forgetting would be enough" in text
+    assert "Retraining was not run" in text
+
+
+def test_a_curve_without_points_is_drawn_empty(tmp_path: Path) -> None:
+    values = sample.document()
+    values["methods"] = {name: method | {"curve": []} for name, method in values["methods"].items()}
+    values["retrained"]["curves"] = [[]]
+    assert report.write(sample.write(tmp_path, values)).exists()
+
+
+def test_many_hospitals_and_requests_are_drawn(tmp_path: Path) -> None:
+    values, lines = sample.document(), sample.events()
+    values["clients"] |= {f"clinic-{index}": {"images": 5, "triggered": 0, "slowness": 1.0} for index in range(60)}
+    values["requests"] *= 2
+    lines.append(lines[-1] | {"event": "EraseRequested", "request": "r2", "t": 1500.0})
+    assert report.write(sample.write(tmp_path, values, lines)).exists()
+
+
+def test_a_broken_event_is_named_with_its_line(tmp_path: Path) -> None:
+    sample.write(tmp_path, journal=sample.events())
+    with (tmp_path / "events.jsonl").open("a") as stream:
+        stream.write('{"arm": "afuic"\n')
+    with pytest.raises(StoreError, match=f"line {len(sample.events()) + 1} is not an event"):
+        report.write(tmp_path)
+
+
+def test_a_missing_result_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no such results file"):
+        report.write(tmp_path)
+
+
+def test_timeline_prefers_afuic_and_falls_back_to_the_first_method() -> None:
+    def lines(*arms: str) -> list[journal.Event]:
+        return [journal.Event(arm=arm, seq=0, t=1.0, event="UpdateArrived") for arm in arms]
+
+    found = journal.timeline(lines("prefix", "other", "afuic"), ["other", "afuic"])
+    assert found is not None
+    assert (found.arm, len(found.updates)) == ("afuic", 2)
+    found = journal.timeline(lines("prefix", "other", "third"), ["other", "third"])
+    assert found is not None
+    assert (found.arm, len(found.updates)) == ("other", 2)
+    assert journal.timeline([], ["afuic"]) is None
+
+
+def test_runs_are_aligned_where_all_of_them_are() -> None:
+    a = np.array([0.0, 10.0, 20.0]), np.array([0.0, 1.0, 1.0])
+    b = np.array([5.0, 15.0]), np.array([0.5, 0.7])
+    times, values = figures.aligned([a, b])
+    assert times.tolist() == [5.0, 10.0, 15.0]
+    assert values[0] == pytest.approx([0.5, 1.0, 1.0])  # halfway from 0 to 1, then as measured
+    assert values[1] == pytest.approx([0.5, 0.6, 0.7])  # halfway from .5 to .7 at 10
+
+
+def test_the_terminal_table_has_a_row_for_each_method() -> None:
+    console = Console(width=160, file=StringIO(), record=True)
+    console.print(report.table(changed()))
+    shown = console.export_text().replace("\xa0", " ")
+    for part in ("afuic-paper", "never released", "52 s", "(6.4%)", "z +28.8", "z: gap in units of the spread of 3 retrained"):
+        assert part in shown
+    assert report.table(changed(retrained=None)).caption == "retraining was not run, so there is no z; ASR: attack success rate"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (words.number(-0.0004), "0.000"),
+        (words.number(-1.5, 1), "−1.5"),
+        (words.number(None), "–"),
+        (words.percent(0.774), "77.4%"),
+        (words.signed(0.04), "0.0"),
+        (words.signed(2.25), "+2.2"),
+        (words.duration(5.25), "5.2\xa0s"),
+        (words.duration(119.0), "119\xa0s"),
+        (words.duration(810.0), "13.5\xa0min"),
+        (words.duration(9000.0), "2.5\xa0h"),
+        (words.size(999), "999\xa0B"),
+        (words.size(4_300_000), "4.3\xa0MB"),
+        (words.verdict(-2.0), "within"),
+        (words.verdict(-2.01), "outside, lower"),
+        (words.verdict(None), "not comparable"),
+        (words.count(0, "update"), "no updates"),
+        (words.count(1, "update"), "1 update"),
+        (words.count(1200, "update"), "1,200 updates"),
+        (words.listed(["a", "b", "c"]), "a, b and c"),
+    ],
+)
+def test_numbers_in_words(found: str, expected: str) -> None:
+    assert found == expected
