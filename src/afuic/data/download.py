@@ -91,7 +91,7 @@ class Web:
     def _check_route(self) -> None:
         parts = urlsplit(self.url)
         host = parts.hostname or ""
-        if parts.scheme in getproxies() and not proxy_bypass(host):
+        if {parts.scheme, "all"} & getproxies().keys() and not proxy_bypass(host):
             return
         if not _connects(host, parts.port or (443 if parts.scheme == "https" else 80), self.connect_s):
             raise DataError("no connection")

@@ -27,7 +27,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """All arrays of an npz; ManifestError for a file that is none, is truncated, or holds Python objects."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give the path of an npz made by 'afuic data import'") from None
