@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--
 def shipped() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
     folder = Path(str(resources.files("afuic") / "configs"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
 
 
 def load(source: str | None, overrides: tuple[str, ...] = ()) -> Config:

@@ -49,9 +49,7 @@ def schema() -> None:
 def methods(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="NAME", help="Tell this method's options.", show_default="all", autocompletion=complete_method
-        ),
+        typer.Argument(metavar="NAME", help="Tell this method's options.", show_default="all", autocompletion=complete_method),
     ] = None,
 ) -> None:
     """List the registered methods with their sources, or one method's options with their defaults."""
@@ -85,7 +83,7 @@ def options(defaults: BaseModel, prefix: str = "") -> Iterator[tuple[str, str, s
     fields = type(defaults).model_json_schema()["properties"] if type(defaults).model_fields else {}
     for key, field in fields.items():
         value = getattr(defaults, key)
-        if hasattr(value, "model_fields"):
+        if hasattr(type(value), "model_fields"):
             yield from options(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", json.dumps(value), _values(field), field.get("description", "")

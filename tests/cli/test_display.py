@@ -1,0 +1,116 @@
+"""The progress display: what is left, how many lines, and that it draws."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import pytest
+from rich.console import Console
+
+from afuic.cli.display import Remaining, _duration, following, transferring
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The fields of ``experiment.Progress`` that the display reads."""
+
+    arm: str
+    t: float
+    t_end: float = 100.0
+    version: int = 0
+    note: str = ""
+    state: str = "running"
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None, legacy_windows=False)
+
+
+def text(of: Console) -> str:
+    assert isinstance(of.file, io.StringIO)
+    return of.file.getvalue()
+
+
+def test_remaining_is_what_is_left_over_the_speed_seen():
+    now = [50.0]
+    left = Remaining(lambda: now[0])
+    left.update(Progress("a", 0))
+    left.update(Progress("b", 0, state="waiting"))
+    now[0] = 60.0
+    left.update(Progress("a", 40))
+    # 40 virtual seconds in 10 real ones; 60 + 100 are left: 160 / 4 = 40
+    assert left.seconds() == pytest.approx(40.0)
+    assert (left.t, left.t_end) == (40, 200)
+    assert str(left) == "about 40 s left"
+
+
+def test_what_was_done_before_a_resume_is_not_speed():
+    now = [0.0]
+    left = Remaining(lambda: now[0])
+    left.update(Progress("a", 80))
+    now[0] = 5.0
+    left.update(Progress("a", 90))
+    # 10 virtual seconds in 5 real ones; 10 are left: 5
+    assert left.seconds() == pytest.approx(5.0)
+
+
+def test_nothing_is_claimed_before_anything_was_seen():
+    left = Remaining(lambda: 0.0)
+    assert str(left) == "estimating what is left"
+    left.update(Progress("a", 0))
+    assert left.seconds() is None
+
+
+def test_an_arm_that_is_done_has_nothing_left():
+    left = Remaining(lambda: 0.0)
+    left.update(Progress("a", 0))
+    left.update(Progress("a", 97, state="done"))
+    assert left.seconds() == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "0 s"), (59.6, "1 min 00 s"), (80, "1 min 20 s"), (3720, "1 h 02 min"), (-1, "0 s")]
+)
+def test_durations(seconds, words):
+    assert _duration(seconds) == words
+
+
+def test_plain_lines_are_at_most_one_for_each_tenth():
+    out = console(terminal=False)
+    with following(out) as progress:
+        progress(Progress("afuic", 0, state="waiting"))
+        for t in range(101):
+            progress(Progress("afuic", t, version=t, note="training [3/6]"))
+        progress(Progress("afuic", 100, version=100, state="done"))
+    lines = text(out).splitlines()
+    assert len(lines) == 11
+    assert lines[4].startswith("afuic: 40 %, t = 40 of 100 s, version 40, training [3/6]; about ")
+
+
+def test_bars_are_drawn_for_each_arm_and_all():
+    out = console(terminal=True)
+    with following(out) as progress:
+        progress(Progress("afuic", 30, version=7, note="healing [1/2]"))
+        progress(Progress("retrain-0", 0, state="waiting"))
+        progress(Progress("afuic", 100, state="done"))
+    last = text(out)
+    for word in ("afuic", "retrain-0", "all", "100/100 s", "waiting", "about 0 s left", "done"):
+        assert word in last
+
+
+def test_transfers_are_one_line_each_without_a_terminal():
+    out = console(terminal=False)
+    with transferring(out) as progress:
+        for done in range(5):
+            progress("https://example.org/x.npz", done, 5)
+        progress("a wheel", 0, None)
+    assert text(out) == "https://example.org/x.npz\na wheel\n"
+
+
+def test_transfers_have_a_bar_on_a_terminal():
+    out = console(terminal=True)
+    with transferring(out) as progress:
+        progress("x.npz", 1_000_000, None)
+        progress("x.npz", 2_000_000, 4_000_000)
+    assert "2.0/4.0 MB" in text(out)

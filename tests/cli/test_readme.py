@@ -1,0 +1,80 @@
+"""What the README promises: its example runs as it stands, its numbers come from a file."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def script(name: str):
+    spec = spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_example_is_short_and_runs(tmp_path):
+    pytest.importorskip("afuic.engines.experiment")
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.splitlines()) <= 15
+    (tmp_path / "example.py").write_text(code)
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("released after") == 4
+    assert "differs" not in done.stdout
+
+
+def test_the_table_is_the_one_of_the_committed_results():
+    table = script("readme_table")
+    assert table.rewritten(README, table.block(table.MEASURED)) == README
+
+
+def test_the_table_says_when_nothing_was_measured(tmp_path):
+    table = script("readme_table")
+    assert table.block(tmp_path / "absent.json") == table.NOTHING
+
+
+def test_missing_markers_are_an_error():
+    with pytest.raises(SystemExit, match="the markers of the results are missing"):
+        script("readme_table").rewritten("# afuic", "nothing")
+
+
+def test_every_folder_of_the_package_is_in_the_map():
+    folders = {path.parent.name for path in (ROOT / "src" / "afuic").glob("*/__init__.py")}
+    tree = README[README.index("## The tree") : README.index("## Licence")]
+    assert all(folder in tree for folder in folders)
+
+
+def test_the_make_targets_the_documents_name_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set(
+        re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", README + (ROOT / "DEVELOPERS.md").read_text(), flags=re.MULTILINE)
+    )
+    assert {a or b for a, b in named} <= targets
+
+
+def test_a_finished_run_is_moved_aside_and_an_unfinished_one_stays(tmp_path, capsys):
+    main = script("keep_previous").main
+    for marker in ("first", "second"):
+        (tmp_path / "demo").mkdir()
+        (tmp_path / "demo" / "results.json").write_text(marker)
+        main(tmp_path / "demo")
+        assert (tmp_path / "demo-previous" / "results.json").read_text() == marker
+    (tmp_path / "demo").mkdir()
+    main(tmp_path / "demo")
+    assert (tmp_path / "demo").exists()
+
+
+def test_the_lock_is_exact_and_has_all_that_pyproject_names():
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines)
+    locked = {line.split("==")[0] for line in lines}
+    assert {requirement.name.lower() for requirement in script("lock").wanted()} <= locked
