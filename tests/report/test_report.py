@@ -19,6 +19,7 @@ from afuic import report
 from afuic.errors import StoreError
 from afuic.evaluate.results import Results, load
 from afuic.report import figures, journal, summary, tables, words
+from afuic.report.measures import readable
 
 
 def text_of(page: Path) -> str:
@@ -117,6 +118,16 @@ def test_oracles_are_marked_wherever_methods_are_named(out: Path) -> None:
     assert "ascent-oracle (oracle)" in tables.outcome(results).columns
     assert "ascent-oracle (oracle)" in tables.gaps(results, "final").columns
     assert "ascent-oracle (oracle)" in [entry.name for entry in summary.entries(results)]
+
+
+def test_what_would_mislead_is_left_out() -> None:
+    values = sample.document()
+    values["methods"]["continue"] |= {"erasure_latency_s": 0.0, "latency_to_retrain": 0.0}
+    values["methods"]["retrain"]["gaps"] = {"final": {"accuracy": 0.0}}
+    shown = readable(Results.model_validate(values))
+    assert shown.methods["continue"].erasure_latency_s is None
+    assert shown.methods["retrain"].gaps == {}
+    assert shown.methods["afuic"] == Results.model_validate(values).methods["afuic"]
 
 
 def test_settings_and_versions_are_on_the_page(out: Path) -> None:

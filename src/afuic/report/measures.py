@@ -30,6 +30,7 @@ MEASURES = (
     Measure("asr", "Attack success", "marked images taken for the planted class", percent),
     Measure("asr_excess", "Excess attack success", "what the mark itself brings about; retraining: about 0", percent),
     Measure("mia_auc", "Membership attack", "0.5: members cannot be told apart", number),
+    Measure("js_to_retrain", "Distance to retrained models", "of the answers; 0: the same, 0.69: opposite", number),
 )
 
 DESCRIPTIONS = {
@@ -38,6 +39,17 @@ DESCRIPTIONS = {
     "continue": "the hospital merely stops taking part; nothing is erased",
     "retrain": "training starts again from nothing without the data; the yardstick for all others",
 }
+
+
+def readable(results: Results) -> Results:
+    """The results without figures that would mislead: a release where nothing was erased, the yardstick's gap to itself."""
+    return results.model_copy(update={"methods": {name: _readable(name, found) for name, found in results.methods.items()}})
+
+
+def _readable(name: str, method: Method) -> Method:
+    if name == "continue":
+        return method.model_copy(update={"erasure_latency_s": None, "latency_to_retrain": None})
+    return method.model_copy(update={"gaps": {}}) if name == "retrain" else method
 
 
 def value(method: Method, phase: PhaseName, key: str) -> float | None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from afuic.evaluate.results import Results, load
 from afuic.report import figures, journal, summary, tables
-from afuic.report.measures import label, value
+from afuic.report.measures import label, readable, value
 from afuic.report.texts import GLOSSARY, caveats
 from afuic.report.words import count, duration, listed, percent
 
@@ -38,7 +38,7 @@ def write(out: Path) -> Path:
     Gives the page's path. The same files give the same bytes. StoreError when one of them is unusable. Each file appears whole or
     not at all.
     """
-    results = load(out / "results.json")
+    results = readable(load(out / "results.json"))
     drawn = draw(results, journal.read(out / "events.jsonl"))
     (out / "figures").mkdir(exist_ok=True)
     for figure in drawn.values():
@@ -73,6 +73,7 @@ def render(results: Results, drawn: dict[str, Figure]) -> str:
         outcome=tables.outcome(results),
         costs=tables.costs(results),
         gaps={"At the release": tables.gaps(results, "released"), "At the end": tables.gaps(results, "final")},
+        few=summary.FEW,
         glossary=GLOSSARY,
         caveats=caveats(results),
         settings=tables.settings(results.config),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from afuic.evaluate.results import AfterName, Method, Results
-from afuic.report.measures import gap, label, value
+from afuic.report.measures import gap, label, readable, value
 from afuic.report.words import MISSING, duration, number, percent, signed
 
 COLUMNS = (
@@ -24,6 +24,7 @@ COLUMNS = (
 
 def table(results: Results) -> Table:
     """Methods as rows; z, in units of retraining's spread, beside the values it belongs to. A failed method says so."""
+    results = readable(results)
     shown = Table(title=f"{results.name}, seed {results.seed}", caption=_caption(results))
     shown.add_column("method", no_wrap=True)
     for column in COLUMNS:
