@@ -20,6 +20,12 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, values: Any) -> Any:
+        """TOML has no null: "none" stands for it, for example ``heal = "none"``."""
+        return {k: None if v == "none" else v for k, v in values.items()} if isinstance(values, dict) else values
+
 
 class Partition(Section):
     """How the training images are spread over clients.

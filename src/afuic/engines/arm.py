@@ -68,7 +68,8 @@ def arms(cfg: Config) -> tuple[Arm, ...]:
     return (Arm(PREFIX, first, None), *branches, *references)
 
 
-def _classes() -> tuple[type, ...]:
+def classes() -> tuple[type, ...]:
+    """Every class that a checkpoint may hold."""
     modules = (events, effects, requests, state, method, ledger, server_optimizer, aggregate.contribution, calibrate, carriers)
     found = [c for m in (*modules, augment, scrub, config) for c in vars(m).values() if isinstance(c, type)]
     return (*found, Due, World, Account, Notes)
@@ -116,10 +117,10 @@ class Run:
 
     def _resume(self) -> tuple[World, int]:
         if (self.folder / "checkpoint.json").exists():
-            (world, self.notes), extra = codec.load(self.folder / "checkpoint", _classes())
+            (world, self.notes), extra = codec.load(self.folder / "checkpoint", classes())
             return world, int(extra["count"])
         if self.arm.after is not None:
-            (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", _classes())
+            (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
             return world, 0
         start = 0.0 if self.arm.name == PREFIX else self.first_t
         return World(initial(self._worker().initial()), start), 0

@@ -1,6 +1,6 @@
 """An experiment from its configuration to its results: every method on the same past, against retrained references.
 
-Folder: config.json, arms/ while it runs; events.jsonl, results.json, models/ when it is done. results.json is written last: it alone says
+Folder: config.toml, arms/ while it runs; events.jsonl, results.json, models/ when it is done. results.json is written last: it alone says
 that the run is whole.
 """
 
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 import torch
 
-from afuic.config import Config, parse
+from afuic.config import Config, load
 from afuic.engines import pool
 from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, measured_model, measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
@@ -29,11 +30,12 @@ from afuic.evaluate.distance import floor, js, js_to_set
 from afuic.evaluate.gaps import spread, z
 from afuic.evaluate.results import Results
 from afuic.evaluate.resurfacing import resurfacing
-from afuic.store.files import read_json, write_bytes, write_json, write_tensors
+from afuic.store.files import write_bytes, write_tensors
 from afuic.store.journal import merge
 
 __all__ = ["Progress", "recorded_config", "run"]
 
+RECORD = "config.toml"
 Sink = Callable[[Progress], None]
 AFTER = ("released", "final")
 GAPS = (
@@ -86,14 +88,13 @@ def laboratory(config: Config) -> Laboratory:
 
 def recorded_config(out: Path) -> Config:
     """The configuration a run folder was made with; StoreError when there is none."""
-    path = out / "config.json"
-    if not path.exists():
-        raise StoreError(f"{out}: holds no run (no config.json)")
-    return parse(read_json(path), str(path))
+    if not (out / RECORD).exists():
+        raise StoreError(f"{out}: holds no run (no {RECORD})")
+    return load(out / RECORD)
 
 
 def _claim(config: Config, out: Path, resume: bool) -> None:
-    path = out / "config.json"
+    path = out / RECORD
     if path.exists() and not resume:
         raise StoreError(f"{out}: already holds a run; choose another folder with --out, or go on with --resume")
     if path.exists() and recorded_config(out) != config:
@@ -101,7 +102,7 @@ def _claim(config: Config, out: Path, resume: bool) -> None:
     if not path.exists() and out.exists() and any(out.iterdir()):
         raise StoreError(f"{out}: is not empty and holds no run of afuic; choose another folder with --out")
     if not path.exists():
-        write_json(path, config.model_dump(mode="json"))
+        write_bytes(path, tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode())
 
 
 def _conclude(lab: Laboratory, out: Path, every: tuple[Arm, ...]) -> Results:
