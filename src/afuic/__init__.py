@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from afuic.config import Config
     from afuic.config import load as load_config
-    from afuic.engines.experiment import replay, run
+    from afuic.engines.experiment import run
+    from afuic.engines.replay import replay
 
 __version__ = "0.1.0"
 __all__ = ["Config", "__version__", "load_config", "replay", "run"]
@@ -19,7 +20,7 @@ __all__ = ["Config", "__version__", "load_config", "replay", "run"]
 _HOMES = {
     "Config": ("afuic.config", "Config"),
     "load_config": ("afuic.config", "load"),
-    "replay": ("afuic.engines.experiment", "replay"),
+    "replay": ("afuic.engines.replay", "replay"),
     "run": ("afuic.engines.experiment", "run"),
 }
 

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
 
 from afuic.cli.display import Remaining, _duration, following, transferring
+from afuic.engines.arm import Progress
 
 
-@dataclass(frozen=True)
-class Progress:
-    """The fields of ``experiment.Progress`` that the display reads."""
-
-    arm: str
-    t: float
-    t_end: float = 100.0
-    version: int = 0
-    note: str = ""
-    state: str = "running"
+def at(arm: str, t: float, *, version: int = 0, note: str = "", state: str = "running") -> Progress:
+    """An arm of 100 virtual seconds at ``t``."""
+    return Progress(arm, t, 100.0, version, note, state)
 
 
 def console(terminal: bool) -> Console:
@@ -35,10 +28,10 @@ def text(of: Console) -> str:
 def test_remaining_is_what_is_left_over_the_speed_seen():
     now = [50.0]
     left = Remaining(lambda: now[0])
-    left.update(Progress("a", 0))
-    left.update(Progress("b", 0, state="waiting"))
+    left.update(at("a", 0))
+    left.update(at("b", 0, state="waiting"))
     now[0] = 60.0
-    left.update(Progress("a", 40))
+    left.update(at("a", 40))
     # 40 virtual seconds in 10 real ones; 60 + 100 are left: 160 / 4 = 40
     assert left.seconds() == pytest.approx(40.0)
     assert (left.t, left.t_end) == (40, 200)
@@ -48,9 +41,9 @@ def test_remaining_is_what_is_left_over_the_speed_seen():
 def test_what_was_done_before_a_resume_is_not_speed():
     now = [0.0]
     left = Remaining(lambda: now[0])
-    left.update(Progress("a", 80))
+    left.update(at("a", 80))
     now[0] = 5.0
-    left.update(Progress("a", 90))
+    left.update(at("a", 90))
     # 10 virtual seconds in 5 real ones; 10 are left: 5
     assert left.seconds() == pytest.approx(5.0)
 
@@ -58,14 +51,14 @@ def test_what_was_done_before_a_resume_is_not_speed():
 def test_nothing_is_claimed_before_anything_was_seen():
     left = Remaining(lambda: 0.0)
     assert str(left) == "estimating what is left"
-    left.update(Progress("a", 0))
+    left.update(at("a", 0))
     assert left.seconds() is None
 
 
 def test_an_arm_that_is_done_has_nothing_left():
     left = Remaining(lambda: 0.0)
-    left.update(Progress("a", 0))
-    left.update(Progress("a", 97, state="done"))
+    left.update(at("a", 0))
+    left.update(at("a", 97, state="done"))
     assert left.seconds() == 0
 
 
@@ -79,10 +72,10 @@ def test_durations(seconds, words):
 def test_plain_lines_are_at_most_one_for_each_tenth():
     out = console(terminal=False)
     with following(out) as progress:
-        progress(Progress("afuic", 0, state="waiting"))
+        progress(at("afuic", 0, state="waiting"))
         for t in range(101):
-            progress(Progress("afuic", t, version=t, note="training [3/6]"))
-        progress(Progress("afuic", 100, version=100, state="done"))
+            progress(at("afuic", t, version=t, note="training [3/6]"))
+        progress(at("afuic", 100, version=100, state="done"))
     lines = text(out).splitlines()
     assert len(lines) == 11
     assert lines[4].startswith("afuic: 40 %, t = 40 of 100 s, version 40, training [3/6]; about ")
@@ -91,9 +84,9 @@ def test_plain_lines_are_at_most_one_for_each_tenth():
 def test_bars_are_drawn_for_each_arm_and_all():
     out = console(terminal=True)
     with following(out) as progress:
-        progress(Progress("afuic", 30, version=7, note="healing [1/2]"))
-        progress(Progress("retrain-0", 0, state="waiting"))
-        progress(Progress("afuic", 100, state="done"))
+        progress(at("afuic", 30, version=7, note="healing [1/2]"))
+        progress(at("retrain-0", 0, state="waiting"))
+        progress(at("afuic", 100, state="done"))
     last = text(out)
     for word in ("afuic", "retrain-0", "all", "100/100 s", "waiting", "about 0 s left", "done"):
         assert word in last

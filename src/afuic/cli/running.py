@@ -15,8 +15,6 @@ from afuic.errors import ConfigError, RunInterrupted, StoreError
 if TYPE_CHECKING:
     from afuic.config import Config
 
-RECORDED = "config.toml"
-
 
 def run(
     config: Source = None,
@@ -36,9 +34,15 @@ def run(
     try:
         _run(plan, folder, jobs, resume)
     except (RunInterrupted, KeyboardInterrupt):
-        if not (folder / RECORDED).exists():
-            raise RunInterrupted("stopped before the run had begun; nothing was written") from None
-        raise RunInterrupted(f"stopped; `afuic run --resume --out {folder}` goes on") from None
+        raise RunInterrupted(_how_to_go_on(folder)) from None
+
+
+def _how_to_go_on(folder: Path) -> str:
+    from afuic.engines.experiment import RECORD
+
+    if not (folder / RECORD).exists():
+        return "stopped before the run had begun; nothing was written"
+    return f"stopped; `afuic run --resume --out {folder}` goes on"
 
 
 def planned(source: str | None, out: Path | None, overrides: tuple[str, ...], resume: bool) -> tuple[Config, Path, bool]:
@@ -47,15 +51,17 @@ def planned(source: str | None, out: Path | None, overrides: tuple[str, ...], re
     To resume a configuration that was never begun is to begin it. ConfigError when the folder's run had another configuration,
     StoreError when nothing says what to resume.
     """
+    from afuic.engines.experiment import RECORD, recorded_config
+
     config = load(source, overrides)
     folder = out or Path("runs") / f"{config.name}-seed{config.seed}"
     if not resume:
         return config, folder, False
-    if not (folder / RECORDED).exists():
+    if not (folder / RECORD).exists():
         if source is None:
             raise StoreError(f"{folder}: no run to resume; name its folder with --out")
         return config, folder, False
-    kept = load(str(folder / RECORDED))
+    kept = recorded_config(folder)
     if (source or overrides) and config != kept:
         why = _difference(kept, config)
         raise ConfigError(
@@ -84,13 +90,13 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
     from afuic import report as pages
     from afuic.cli.display import following
-    from afuic.engines import experiment
+    from afuic.engines import experiment, pool
     from afuic.erase import check_options
 
     check_options(config)
     _ensure_data(config)
     with following(Console(stderr=True)) as progress:
-        results = experiment.run(config, folder, jobs=jobs, resume=resume, progress=progress)
+        results = experiment.run(config, folder, jobs=jobs or pool.cores(), resume=resume, progress=progress)
     page = pages.write(folder)
     output().print(pages.table(results))
     typer.echo(f"report: {page}")
@@ -117,16 +123,22 @@ def replay(
 ) -> None:
     """Go through a run's recorded events again and compare the digest of the model they lead to."""
     from afuic.cli.display import following
-    from afuic.engines import experiment
+    from afuic.engines import pool
+    from afuic.engines.replay import replay as replayed
 
     with following(Console(stderr=True)) as progress:
-        arms = experiment.replay(folder, methods=tuple(method or ()), jobs=jobs, progress=progress)
+        arms = replayed(folder, methods=tuple(method or ()), jobs=jobs or pool.cores(), progress=progress)
     table = Table("arm", "events", "recorded", "replayed", "")
     for arm in arms:
-        table.add_row(arm.arm, str(arm.events), arm.expected[:16], arm.digest[:16], "same" if arm.same else "differs")
+        verdict = "same" if arm.same else arm.problem or "differs"
+        table.add_row(arm.arm, str(arm.events), _short(arm.expected), _short(arm.digest), verdict)
     output().print(table)
     if not all(arm.same for arm in arms):
         raise StoreError(f"{folder}: the recorded events lead to another model than the one the run ended with")
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:16]
 
 
 def report(folder: Folder) -> None:

@@ -1,0 +1,104 @@
+"""afuic run, replay and report as a person uses them, on the phantom."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from afuic.evaluate import results
+
+SMALL = ("--set", 'methods=["afuic", "continue"]', "--jobs", 1)
+LONG = ("--set", "clock.horizon_s=100000.0", "--jobs", "2")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, int]]:
+    """The folder of a finished run, what it printed, and its exit code."""
+    out = tmp_path_factory.mktemp("runs") / "small"
+    command = [sys.executable, "-m", "afuic.cli", "run", "demo-phantom", "--out", str(out), *map(str, SMALL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
+    return out, done.stdout + done.stderr, done.returncode
+
+
+def test_a_run_ends_with_the_table_and_the_reports_path(finished):
+    out, text, code = finished
+    assert code == 0, text
+    assert text.count("continue: 100 %") == 1
+    assert f"report: {out / 'report.html'}" in text
+    assert {"afuic", "continue"} == set(results.load(out / "results.json").methods)
+    assert (out / "report.html").stat().st_size > 10_000
+
+
+def test_a_finished_run_replays_to_the_same_models(finished, afuic_cli):
+    code, text = afuic_cli("replay", finished[0], "--method", "afuic", "--jobs", 1)
+    assert code == 0, text
+    assert text.count(" same ") == 2  # the shared past and the method
+
+
+def test_a_changed_record_is_told(finished, afuic_cli, tmp_path):
+    for name in ("config.toml", "results.json"):
+        (tmp_path / name).write_bytes((finished[0] / name).read_bytes())
+    lines = (finished[0] / "events.jsonl").read_text().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if "UpdateArrived" in line)
+    (tmp_path / "events.jsonl").write_text("".join(lines[:first] + lines[first + 1 :]))
+    code, text = afuic_cli("replay", tmp_path, "--method", "continue", "--jobs", 1)
+    assert code == 2
+    assert "afuic: " in text
+
+
+def test_a_report_can_be_written_anew(finished, afuic_cli):
+    out = finished[0]
+    before = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    assert afuic_cli("report", out) == (0, f"report: {out / 'report.html'}\n")
+    assert (out / "report.html").read_bytes() == before
+
+
+def test_a_folder_with_a_run_is_refused(finished, afuic_cli):
+    code, text = afuic_cli("run", "demo-phantom", "--out", finished[0], *SMALL)
+    assert code == 2
+    assert text.startswith(f"afuic: {finished[0]}: already holds a run")
+
+
+def test_resuming_a_finished_run_shows_it_again(finished, afuic_cli):
+    code, text = afuic_cli("run", "--resume", "--out", finished[0])
+    assert code == 0
+    assert text.endswith(f"report: {finished[0] / 'report.html'}\n")
+
+
+@pytest.mark.parametrize("command", ["replay", "report"])
+def test_a_folder_without_a_run_is_named(afuic_cli, tmp_path, command):
+    code, text = afuic_cli(command, tmp_path)
+    assert code == 2
+    assert text.startswith(f"afuic: {tmp_path}")
+    assert text.count("\n") == 1
+
+
+def test_a_client_that_does_not_exist_is_named(afuic_cli, tmp_path):
+    code, text = afuic_cli("run", "demo-phantom", "--out", tmp_path / "x", *SMALL, "--set", "requests.0.client=hospital-9")
+    assert code == 2
+    assert "hospital-9" in text
+    assert "Traceback" not in text
+
+
+def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path):
+    """As a terminal does it: the signal goes to the whole group of processes."""
+    out = tmp_path / "stopped"
+    command = [sys.executable, "-m", "afuic.cli", "run", "demo-phantom", "--out", str(out), *LONG]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        text = process.communicate()[1]
+    assert process.returncode == 130
+    assert text.endswith(f"afuic: stopped; `afuic run --resume --out {out}` goes on\n")
+    assert "Traceback" not in text
+    assert not (out / "results.json").exists()
