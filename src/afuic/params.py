@@ -1,7 +1,8 @@
 """Arithmetic on model parameters, so that updates, contributions and models are one kind of value.
 
 ``Params`` maps a parameter's name to a float32 tensor. Values are never changed in place: every function returns new
-tensors, which is what lets the protocol be a pure function of its state.
+tensors, which is what lets the protocol be a pure function of its state. The order of the names carries no meaning (files do not keep
+it), so whatever sums over tensors goes through them sorted by name: the same model gives the same bits.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ def total(parts: Iterable[Params], like: Params) -> dict[str, torch.Tensor]:
 
 def dot(a: Params, b: Params) -> float:
     """Inner product over all entries, accumulated in float64."""
-    return float(sum(torch.dot(t.flatten().double(), b[name].flatten().double()) for name, t in a.items()))
+    return float(sum(torch.dot(a[name].flatten().double(), b[name].flatten().double()) for name in sorted(a)))
 
 
 def norm(a: Params) -> float:
     """Euclidean norm over all entries, accumulated in float64."""
-    return math.sqrt(sum(float(t.double().square().sum()) for t in a.values()))
+    return math.sqrt(sum(float(a[name].double().square().sum()) for name in sorted(a)))
 
 
 def clip(a: Params, bound: float) -> Params:

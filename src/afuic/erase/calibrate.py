@@ -59,7 +59,7 @@ def calibrate(
 
     images: float32 [m, c, h, w], m ≥ 1, unlabelled. A pure function of its arguments and the generator's state.
     """
-    leaf = {name: tensor.clone().requires_grad_() for name, tensor in student.items()}
+    leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
     optimizer, schedule = _optimizer(list(leaf.values()), spec)
     soft = _soft_labels(forward, teachers, images) if teachers and spec.distil and not spec.augmented else None
     for index in _batches(len(images), spec, generator):

@@ -87,7 +87,7 @@ def _step(
 ) -> tuple[Params, float]:
     if forget is None:
         raise ValueError("the forget set is empty")
-    leaf = {name: tensor.detach().clone().requires_grad_() for name, tensor in model.items()}
+    leaf = {name: model[name].detach().clone().requires_grad_() for name in sorted(model)}
     logits = forward(leaf, forget[0])
     loss = forget_loss(logits, forget[1], spec.objective)
     if retain is not None and (spec.retain or spec.distil):

@@ -54,8 +54,12 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read safetensors; StoreError names a file that is missing or broken."""
+    """Read safetensors into memory of their own; StoreError names a file that is missing or broken.
+
+    The copy matters: tensors that point into the file's buffer start at any address, and matrix kernels give other last bits
+    on other alignments.
+    """
     try:
-        return load_tensors(path.read_bytes())
+        return {name: tensor.clone() for name, tensor in load_tensors(path.read_bytes()).items()}
     except (OSError, SafetensorError) as error:
         raise StoreError(f"{path}: not a readable safetensors file ({error})") from None
