@@ -138,7 +138,12 @@ def _with_training_images(folder: Path) -> Path:
 
 
 def test_the_target_may_be_gone(tmp_path: Path) -> None:
-    gone = small(requests=[{"client": "hospital-0", "at": 0.5, "target_online": False}], methods=["afuic", "afuic-paper"])
+    paper_options = {**SMALL["options"]["afuic-paper"], "deadline_s": 20.0}
+    gone = small(
+        requests=[{"client": "hospital-0", "at": 0.5, "target_online": False}],
+        methods=["afuic", "afuic-paper"],
+        options={**SMALL["options"], "afuic-paper": paper_options},
+    )
     results = experiment.run(gone, tmp_path / "gone")
     ours, paper = results.methods["afuic"], results.methods["afuic-paper"]
     assert ours.failed is None

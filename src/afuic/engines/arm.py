@@ -201,6 +201,8 @@ class Run:
         bad = [r for r in self.world.state.requests.values() if r.phase is Phase.FAILED]
         if self.notes.failed is None and bad:
             return f"{bad[0].id}: {bad[0].notes[-1]}"
+        if self.notes.failed is None and self.arm.name != PREFIX and self._pending():
+            return f"nothing was released by {self.world.t:g} s"
         return self.notes.failed
 
     def _checkpoint(self) -> None:
