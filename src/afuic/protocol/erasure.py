@@ -9,7 +9,7 @@ from afuic.params import Params, add, check_like, clip, norm, sub
 from afuic.protocol import jobs
 from afuic.protocol.effects import Lost, Purge, Released, SetTimer, Unlearn
 from afuic.protocol.events import EraseRequested, Purged, RequestWithdrawn, ScrubArrived, TimerFired
-from afuic.protocol.requests import Phase, Record
+from afuic.protocol.requests import PENDING, Phase, Record
 from afuic.protocol.state import Job
 from afuic.protocol.turn import Turn
 
@@ -23,31 +23,21 @@ def requested(turn: Turn, event: EraseRequested) -> None:
         raise AlreadyErased(f"client {event.client!r} has been erased already; nothing of it is left to remove")
     if event.patients is not None and event.patients < 1:
         raise IllegalEvent(f"request {event.request!r} names {event.patients} patients; name at least one")
-    old = [r for r in turn.state.requests.values() if r.client == event.client and not r.phase.terminal]
-    cover = next((r for r in old if r.whole), None)
-    record = _record(turn, event)
-    if cover is not None:
-        turn.enter(_as(record, Phase.SUPERSEDED, cover.id), f"covered by {cover.id}")
-        return
-    if record.whole:
-        _supersede(turn, old, record.id)
-    gone = turn.state.epochs(event.client)
-    _fence(turn, record)
-    direction = turn.state.ledger.of(gone)
-    record = _as(record, record.phase, None, gone=gone, epoch=turn.state.clients[event.client].epoch, size=norm(direction))
-    _begin(turn, _as(record, record.phase, None, direction=direction if record.plan.directions else None), None)
-    next_work(turn, event.client)
+    _accept(turn, _record(turn, event))
 
 
 def withdrawn(turn: Turn, event: RequestWithdrawn) -> None:
-    """Lift the fence; possible while nothing has been released, except after a restart."""
+    """Lift the fence; possible while nothing has been released, except after a restart. What it had covered is owed again."""
     record = turn.record(event.request)
     turn.move(record.id, "withdrawn", Phase.WITHDRAWN, **_DROPPED)
     _let_go(turn, record)
     if record.whole:
         turn.set_client(record.client, fenced_by=None)
     else:
-        turn.set(ledger=turn.state.ledger.merge(record.gone, contributor(record.client, record.epoch)))
+        _merge_epochs(turn, record)
+    for covered in [r for r in turn.state.requests.values() if r.covered_by == record.id]:
+        again = EraseRequested(covered.asked_t, covered.id, covered.client, covered.patients, covered.salted)
+        _accept(turn, _record(turn, again))
     next_work(turn, record.client)
 
 
@@ -78,11 +68,12 @@ def scrubbed(turn: Turn, event: ScrubArrived) -> None:
     except ParamsError as error:
         turn.quarantine(task.id, event.client, str(error))
         scrub_failed(turn, record.id, str(error))
+        next_work(turn, event.client)
         return
     assert record.plan.scrub is not None  # noqa: S101 - a scrub task exists only under a plan with a scrub
     delta = clip(event.delta, record.plan.scrub.bound * record.size)
     if record.phase is Phase.SCRUBBING:
-        _after_client(turn, turn.set_record(record.id, scrubbed=add(task.base, delta)))
+        _after_client(turn, turn.set_record(record.id, scrubbed=add(record.snapshot or task.base, delta)))
     else:
         _refine(turn, record, delta)
     next_work(turn, event.client)
@@ -130,7 +121,7 @@ def release(turn: Turn, records: list[Record], job: tuple[Job, Params] | None, t
     turn.set(version=turn.state.version + 1)
     for record in records:
         _released(turn, record, trigger)
-    turn.set(guarded_version=turn.state.version)
+    turn.set(guarded_version=turn.state.version, average=None)
     close_windows(turn)
 
 
@@ -160,6 +151,22 @@ def _repeated(turn: Turn, event: EraseRequested) -> bool:
     return True
 
 
+def _accept(turn: Turn, record: Record) -> None:
+    old = [r for r in turn.state.requests.values() if r.client == record.client and not r.phase.terminal]
+    cover = next((r for r in old if r.whole), None)
+    if cover is not None:
+        turn.enter(_as(record, Phase.SUPERSEDED, cover.id), f"covered by {cover.id}")
+        return
+    if record.whole:
+        _supersede(turn, old, record.id)
+    gone = turn.state.epochs(record.client)
+    _fence(turn, record)
+    direction = turn.state.ledger.of(gone)
+    record = _as(record, record.phase, None, gone=gone, epoch=turn.state.clients[record.client].epoch, size=norm(direction))
+    _begin(turn, _as(record, record.phase, None, direction=direction if record.plan.directions else None), None)
+    next_work(turn, record.client)
+
+
 def _record(turn: Turn, event: EraseRequested) -> Record:
     ask = Ask(event.patients is None, turn.client(event.client).online, turn.rules.calibration, event.t)
     plan = turn.rules.method.plan(ask)
@@ -180,7 +187,6 @@ def _supersede(turn: Turn, old: list[Record], by: str) -> None:
             _let_go(turn, record)
         elif record.task is not None:
             turn.cancel(turn.state.tasks.get(record.task))
-            turn.set_record(record.id, task=None)
 
 
 def _let_go(turn: Turn, record: Record) -> None:
@@ -197,9 +203,7 @@ def _fence(turn: Turn, record: Record) -> None:
         turn.set_client(client.name, fenced_by=record.id)
     else:
         turn.set_client(client.name, epoch=client.epoch + 1)
-    task = turn.state.task_of(client.name)
-    if task is not None and task.kind == "train":
-        turn.cancel(task)
+    turn.cancel(turn.state.task_of(client.name))
     for c in turn.state.buffer:
         if c.client == client.name:
             turn.quarantine(c.task, c.client, "it waited in the buffer when its client was fenced")
@@ -223,11 +227,12 @@ def _begin(turn: Turn, record: Record, trigger: str | None) -> None:
 def _hand_out_scrub(turn: Turn, record: Record) -> None:
     assert record.plan.scrub is not None  # noqa: S101 - only plans with a scrub come here
     task = turn.next_task(record.client, "scrub", record.id)
-    turn.set_record(record.id, task=task.id, snapshot=record.snapshot or task.base)
     start = record.snapshot or task.base
+    since = 0 if record.snapshot is None else record.applied_since
+    turn.set_record(record.id, task=task.id, snapshot=start, applied_since=since)
     client, clients = turn.state.clients[record.client], max(2, len(turn.state.clients))
     turn.emit(
-        Unlearn(task.id, record.id, record.client, start, client.last, clients, record.whole, record.epoch, record.plan.scrub)
+        Unlearn(task.id, record.id, record.client, start, client.last, clients, record.whole, client.epoch, record.plan.scrub)
     )
 
 
@@ -244,6 +249,7 @@ def _give_up_on_client(turn: Turn, record: Record) -> None:
     note = "the client did not answer before the deadline"
     if record.plan.fallback is None:
         turn.move(record.id, "deadline, no fallback", Phase.FAILED, **_DROPPED, notes=(*record.notes, note))
+        close_windows(turn)
     else:
         plan = record.plan.fallback
         turn.set_record(record.id, plan=plan, task=None, snapshot=None, notes=(*record.notes, note))
@@ -260,7 +266,7 @@ def _refine(turn: Turn, record: Record, delta: Params) -> None:
 
 
 def _restart(turn: Turn, record: Record) -> None:
-    lost = sum(c.applied for c in turn.state.clients.values() if c.name != record.client)
+    lost = sum(c.applied for c in turn.state.clients.values() if c.name != record.client) + len(turn.state.buffer)
     for task in list(turn.state.tasks.values()):
         turn.cancel(task)
     origin = turn.state.ledger.origin
@@ -280,10 +286,12 @@ def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
     ledger = state.ledger.serve(state.contained(), sub(new, state.model))
     turn.set(model=new, ledger=ledger, lost=state.lost + record.applied_since)
     turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
+    for other in turn.state.in_phase(*PENDING):
+        turn.set_record(other.id, applied_since=0)
 
 
 def _book(turn: Turn, record: Record, delta: Params) -> None:
-    name = contributor(record.client, record.epoch)
+    name = contributor(record.client, turn.state.clients[record.client].epoch)
     turn.set(model=add(turn.state.model, delta), ledger=turn.state.ledger.contribute(name, delta))
 
 
@@ -300,8 +308,7 @@ def _released(turn: Turn, record: Record, trigger: str) -> None:
     changes = {"released_t": turn.t, "released_step": state.steps, "released_version": state.version, "guard_until": until}
     turn.move(record.id, trigger, Phase.GUARDING, **changes)
     turn.emit(Released(record.id, state.version))
-    if record.whole:
-        turn.set_client(record.client, erased=True, last=None)
+    turn.set_client(record.client, erased=record.whole, last=None)
     if record.plan.scrub is not None and not record.plan.scrub_first and state.clients[record.client].online:
         turn.cancel(state.task_of(record.client))
         _hand_out_scrub(turn, turn.set_record(record.id, snapshot=None))
@@ -313,5 +320,11 @@ def _close(turn: Turn, record: Record) -> None:
     if turn.state.guard is not None and record.id in turn.state.guard.requests:
         turn.set(guard=None)
     if not record.plan.remove and not record.whole:
-        turn.set(ledger=turn.state.ledger.merge(record.gone, contributor(record.client, record.epoch)))
+        _merge_epochs(turn, record)
     turn.emit(Purge(record.id, record.client, record.whole))
+
+
+def _merge_epochs(turn: Turn, record: Record) -> None:
+    claimed = {name for r in turn.state.in_phase(*PENDING) for name in r.gone}
+    unclaimed = [name for name in record.gone if name not in claimed]
+    turn.set(ledger=turn.state.ledger.merge(unclaimed, contributor(record.client, record.epoch)))

@@ -16,7 +16,7 @@ from afuic.params import Params
 
 
 class Phase(Enum):
-    """Where a request stands. The last four are terminal."""
+    """Where a request stands. The last four are terminal; only a superseded request starts again, if its cover is withdrawn."""
 
     SCRUBBING = "scrubbing"
     HEALING = "healing"
@@ -57,6 +57,7 @@ TABLE: Mapping[tuple[Phase, str], frozenset[Phase]] = {
     (Phase.SCRUBBING, "covered by another"): frozenset({Phase.SUPERSEDED}),
     (Phase.HEALING, "covered by another"): frozenset({Phase.SUPERSEDED}),
     (Phase.REBUILDING, "covered by another"): frozenset({Phase.SUPERSEDED}),
+    (Phase.SUPERSEDED, "cover withdrawn"): frozenset({Phase.SCRUBBING, Phase.HEALING}),
 }
 
 
@@ -71,7 +72,7 @@ class Record:
     """One request and what the core keeps for it. Tensors are dropped when it is purged.
 
     gone: the contributors to be removed. snapshot: θ when the work on it began; scrubbed: the client's result, as a model;
-    direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates applied while it is pending.
+    direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates that overwriting the model now would lose.
     """
 
     id: str

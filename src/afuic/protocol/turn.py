@@ -53,9 +53,12 @@ class Turn:
         return record
 
     def enter(self, record: Record, reason: str) -> None:
-        """Record a new request in the phase it starts with."""
+        """Record a request in the phase it starts with; one that another had covered starts again."""
+        known = self.state.requests.get(record.id)
+        if known is not None and record.phase is not known.phase:
+            allowed(known.phase, "cover withdrawn", record.phase)
         self.set(requests={**self.state.requests, record.id: record})
-        self.emit(Moved(record.id, "asked", record.phase.value, reason))
+        self.emit(Moved(record.id, "asked" if known is None else known.phase.value, record.phase.value, reason))
 
     def move(self, request: str, trigger: str, after: Phase, **changes: Any) -> Record:
         """Move a request along the table; IllegalEvent if the table has no such move."""
@@ -73,9 +76,11 @@ class Turn:
         self.set(tasks={name: t for name, t in self.state.tasks.items() if name != task})
 
     def cancel(self, task: Task | None) -> None:
-        """Forget a task and tell its client."""
+        """Forget a task and tell its client; a request that waited for it waits no longer."""
         if task is not None:
             self.take_task(task.id)
+            if task.request is not None:
+                self.set_record(task.request, task=None)
             self.emit(Cancel(task.id, task.client))
 
     def quarantine(self, task: str, client: str, reason: str) -> None:

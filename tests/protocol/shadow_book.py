@@ -1,0 +1,395 @@
+"""An independent account of what the model must be: a plain list of who put what in, kept beside the protocol and compared with it.
+
+Nothing here uses the ledger or the parameter arithmetic. Values are float64 vectors; on small dyadic numbers they are exact.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from afuic.protocol import Rules, State, effects, events
+from afuic.protocol.requests import Phase
+
+Vec = np.ndarray[Any, np.dtype[np.float64]]
+Owner = tuple[str, int]
+PENDING = {"scrubbing", "healing", "rebuilding"}
+
+
+def vec(params: Any) -> Vec:
+    """The model's only tensor as float64."""
+    return params["w"].double().numpy().copy()
+
+
+@dataclass
+class Entry:
+    """One thing that was added to the model; ``owner`` None is the server, which had learned from ``knew``."""
+
+    value: Vec
+    owner: Owner | None = None
+    knew: frozenset[Owner] = frozenset()
+    task: str | None = None
+
+
+@dataclass
+class Ask:
+    """One request as the book sees it."""
+
+    client: str
+    whole: bool
+    phase: str
+    gone: frozenset[Owner] = frozenset()
+    direction: Vec | None = None
+    asked: int = 0
+    snapshot: Vec | None = None
+    since: int = 0
+    released: int | None = None
+    removes: bool = False
+    scrubbed: Vec | None = None
+    knew: frozenset[Owner] = frozenset()
+
+
+@dataclass
+class Work:
+    """An open task of a client or job of the server."""
+
+    client: str = ""
+    epoch: int = 0
+    clock: int = 0
+    base: Vec | None = None
+    request: str | None = None
+    requests: tuple[str, ...] = ()
+    knew: frozenset[Owner] = frozenset()
+
+
+@dataclass
+class Book:
+    """The account. ``before(event)`` is not needed: ``follow`` is given the event and the effects it had."""
+
+    rules: Rules
+    model: Vec
+    origin: Vec
+    clock: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    waiting: dict[str, Entry] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    fenced: set[str] = field(default_factory=set)
+    erased: set[str] = field(default_factory=set)
+    asks: dict[str, Ask] = field(default_factory=dict)
+    tasks: dict[str, Work] = field(default_factory=dict)
+    jobs: dict[str, Work] = field(default_factory=dict)
+    fates: Counter[str] = field(default_factory=Counter)
+    admitted: int = 0
+
+    # -- what is asked of the book ------------------------------------------------------------------------------------
+
+    def total(self) -> Vec:
+        """θ_0 and everything still in it."""
+        return self.origin + sum((e.value for e in self.entries), np.zeros_like(self.origin))
+
+    def balanced(self) -> bool:
+        """Every update let in is in the model, waits, was lost and said so, or left with its own client."""
+        inside = sum(e.task is not None for e in self.entries)
+        return self.admitted == inside + len(self.waiting) + sum(self.fates.values())
+
+    def contributors(self) -> frozenset[Owner]:
+        """Whoever is in the model, directly or through a step of the server's."""
+        through = frozenset(o for e in self.entries for o in e.knew)
+        return through | frozenset(e.owner for e in self.entries if e.owner is not None)
+
+    # -- one event ----------------------------------------------------------------------------------------------------
+
+    def follow(self, event: Any, fx: tuple[Any, ...], before: State, after: State) -> None:
+        """Account for one event and its effects."""
+        self.clock += 1
+        handler = getattr(self, f"_{type(event).__name__}", None)
+        if handler:
+            handler(event, fx)
+        for effect in fx:
+            handler = getattr(self, f"_saw_{type(effect).__name__}", None)
+            if handler:
+                handler(effect, after)
+        self.model = self.total()
+
+    def _ClientJoined(self, event: events.ClientJoined, fx: Any) -> None:  # noqa: N802
+        self.epochs[event.client] = 0
+
+    def _EraseRequested(self, event: events.EraseRequested, fx: Any) -> None:  # noqa: N802
+        if event.request not in self.asks:
+            self._open(event.request, event.client, event.patients is None)
+
+    def _open(self, name: str, client: str, whole: bool) -> None:
+        old = [a for a in self.asks.values() if a.client == client and a.phase in PENDING]
+        if any(a.whole for a in old):
+            self.asks[name] = Ask(client, whole, "superseded")
+            return
+        gone = frozenset((client, e) for e in range(self.epochs[client] + 1))
+        direction = sum((e.value for e in self.entries if e.owner in gone), np.zeros_like(self.origin))
+        self.asks[name] = Ask(client, whole, "asked", gone, direction, self.clock)
+        if whole:
+            self.fenced.add(client)
+        else:
+            self.epochs[client] += 1
+        self.waiting = {t: e for t, e in self.waiting.items() if not self._forget_waiting(t, e, client)}
+
+    def _forget_waiting(self, task: str, entry: Entry, client: str) -> bool:
+        mine = entry.owner is not None and entry.owner[0] == client
+        self.fates["fenced in the buffer"] += mine
+        return mine
+
+    def _RequestWithdrawn(self, event: events.RequestWithdrawn, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        ask = self.asks[event.request]
+        ask.phase = "withdrawn"
+        if ask.whole:
+            self.fenced.discard(ask.client)
+            for name, other in list(self.asks.items()):
+                if other.phase == "superseded" and other.client == ask.client and self._starts_again(name, fx):
+                    self._open(name, other.client, other.whole)
+
+    def _starts_again(self, name: str, fx: tuple[Any, ...]) -> bool:
+        return any(isinstance(e, effects.Moved) and (e.request, e.before) == (name, "superseded") for e in fx)
+
+    # -- updates ------------------------------------------------------------------------------------------------------
+
+    def _UpdateArrived(self, event: events.UpdateArrived, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        work = self.tasks.get(event.task)
+        valid = work is not None and work.client == event.client and work.request is None and self._sound(event.delta)
+        if work is not None and work.client == event.client and work.request is None:
+            del self.tasks[event.task]
+        stated = [e for e in fx if getattr(e, "task", None) == event.task and isinstance(e, FATES)]
+        lost = [e for e in fx if isinstance(e, effects.Lost)]
+        if not valid:
+            assert [type(e) for e in stated] == [effects.Quarantined], "an update that may not enter has to be quarantined"
+            assert stated[0].client == event.client
+            assert not lost
+            return
+        assert work is not None
+        assert event.client not in self.fenced | self.erased, "a fenced client had an open task"
+        assert work.epoch == self.epochs[event.client], "a task on withdrawn patients was open"
+        self.admitted += 1
+        value = self._admit(work, 0.5 * vec(event.delta))
+        if value is None:
+            assert [e.count for e in lost] == [1]
+            assert not stated
+            self.fates["lost"] += 1
+            return
+        assert len(stated) == 1
+        assert type(stated[0]) in {effects.Applied, effects.Buffered}
+        self.waiting[event.task] = Entry(value, (event.client, work.epoch), task=event.task)
+        size = self.rules.aggregation.buffer if self.rules.aggregation.rule == "fedbuff" else 1
+        assert (len(self.waiting) >= size) == isinstance(stated[0], effects.Applied)
+        self._apply_when_full(fx, size)
+
+    def _apply_when_full(self, fx: tuple[Any, ...], size: int) -> None:
+        applied = [e.task for e in fx if isinstance(e, effects.Applied)]
+        assert applied == (list(self.waiting) if len(self.waiting) >= size else [])
+        for task in applied:
+            entry = self.waiting.pop(task)
+            assert entry.owner is not None
+            assert entry.owner[0] not in self.fenced
+            assert entry.owner[1] == self.epochs[entry.owner[0]]
+            self.entries.append(Entry(self._guarded(entry.value / size), entry.owner, task=task))
+        for ask in self.asks.values():
+            ask.since += len(applied) if ask.phase in PENDING else 0
+
+    def _sound(self, delta: Any) -> bool:
+        fits = delta.keys() == {"w"} and delta["w"].shape == (2,) and delta["w"].dtype == torch.float32
+        return fits and bool(torch.isfinite(delta["w"]).all())
+
+    def _admit(self, work: Work, value: Vec) -> Vec | None:
+        if self.rules.method.method.name != "afuic":
+            return value
+        carriers = self.rules.method.options.carriers
+        for ask in self.asks.values():
+            ended = ask.phase in {"superseded", "withdrawn", "failed"}
+            if ended or not (ask.released is None or work.clock < ask.released):
+                continue
+            if carriers.policy == "drop":
+                return None
+            if carriers.policy == "damp":
+                value = value * carriers.factor
+            if carriers.policy == "project" and ask.phase in PENDING | {"guarding"}:
+                value = outside(value, ask.direction)
+        return value
+
+    def _guarded(self, value: Vec) -> Vec:
+        window = [a for a in self.asks.values() if a.phase == "guarding"]
+        guard = getattr(self.rules.method.options, "guard", None)
+        if guard is None or not window:
+            return value
+        for ask in window if guard.project else []:
+            value = outside(value, ask.direction)
+        return value * guard.server_step
+
+    # -- releases -----------------------------------------------------------------------------------------------------
+
+    def _CalibrationDone(self, event: events.CalibrationDone, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        job = self._wanted(event.job)
+        if job is None:
+            assert not fx, "a result that nobody waits for did something"
+        elif not self._sound(event.model):
+            self._end_job(event.job, job, None, fx)
+        else:
+            self._end_job(event.job, job, vec(event.model), fx)
+
+    def _CalibrationFailed(self, event: events.CalibrationFailed, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        job = self._wanted(event.job)
+        if job is not None:
+            self._end_job(event.job, job, None, fx)
+
+    def _wanted(self, name: str) -> Work | None:
+        job = self.jobs.get(name)
+        wanted = "healing" if name.startswith("heal") else "guarding"
+        return job if job is not None and all(self.asks[r].phase == wanted for r in job.requests) else None
+
+    def _end_job(self, name: str, job: Work, result: Vec | None, fx: tuple[Any, ...]) -> None:
+        del self.jobs[name]
+        assert job.base is not None
+        if name.startswith("guard"):
+            if result is not None:
+                self.entries.append(Entry(result - job.base, knew=job.knew))
+            return
+        released = {e.request for e in fx if isinstance(e, effects.Released)}
+        assert set(job.requests) <= released
+        for request in job.requests:
+            self._release(request, result)
+        if result is not None and all(self.asks[r].removes for r in job.requests):
+            self.entries.append(Entry(result - job.base, knew=job.knew))
+
+    def _release(self, name: str, result: Vec | None) -> None:
+        ask, kind = self.asks[name], self.rules.method.method.name
+        if kind == "afuic-paper":
+            new = ask.scrubbed if result is None else result
+            assert new is not None
+            self._overwrite(ask, new)
+        elif kind == "afuic" and ask.scrubbed is not None:
+            assert ask.snapshot is not None
+            self.entries.append(Entry(ask.scrubbed - ask.snapshot, (ask.client, self.epochs[ask.client])))
+        elif kind == "afuic":
+            ask.removes = True
+            self._remove(ask.gone)
+
+    def _remove(self, gone: frozenset[Owner]) -> None:
+        answer = self.rules.method.options.server_steps == "remove"
+        left = [e for e in self.entries if e.owner in gone or (answer and e.owner is None and e.knew & gone)]
+        self.fates["erased"] += sum(e.task is not None for e in left)
+        self.entries = [e for e in self.entries if not any(e is x for x in left)]
+
+    def _overwrite(self, ask: Ask, new: Vec) -> None:
+        self.entries.append(Entry(new - self.total(), knew=self.contributors()))
+        for other in self.asks.values():
+            other.since = 0 if other is not ask and other.phase in PENDING else other.since
+
+    def _ScrubArrived(self, event: events.ScrubArrived, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        work = self.tasks.get(event.task)
+        if work is None or work.client != event.client or work.request is None:
+            assert [type(e) for e in fx] == [effects.Quarantined]
+            return
+        del self.tasks[event.task]
+        if not self._sound(event.delta):
+            assert any(isinstance(e, effects.Quarantined) and e.client == event.client for e in fx)
+            return
+        ask = self.asks[work.request]
+        delta = vec(event.delta) if np.any(ask.direction) else np.zeros(2)
+        if ask.phase == "guarding":
+            self.entries.append(Entry(delta, knew=self.contributors() | ask.gone))
+            return
+        assert ask.snapshot is not None
+        ask.scrubbed = ask.snapshot + delta
+        if any(isinstance(e, effects.Released) and e.request == work.request for e in fx):
+            self._release(work.request, None)
+
+    def _TaskFailed(self, event: events.TaskFailed, fx: Any) -> None:  # noqa: N802
+        work = self.tasks.get(event.task)
+        if work is not None and work.client == event.client:
+            del self.tasks[event.task]
+
+    def _TimerFired(self, event: events.TimerFired, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        ask = self.asks[event.request]
+        if ask.phase == "scrubbing":
+            ask.scrubbed = ask.snapshot = None
+            if any(isinstance(e, effects.Released) and e.request == event.request for e in fx):
+                self._release(event.request, None)
+
+    # -- facts and work handed out ------------------------------------------------------------------------------------
+
+    def _saw_Moved(self, effect: effects.Moved, after: State) -> None:  # noqa: N802
+        ask = self.asks[effect.request]
+        assert effect.before == ask.phase or ask.phase == effect.after == "withdrawn" or ask.phase in {"asked", "superseded"}, effect
+        ask.phase = effect.after
+        assert ask.phase in {p.value for p in Phase}
+
+    def _saw_Released(self, effect: effects.Released, after: State) -> None:  # noqa: N802
+        ask = self.asks[effect.request]
+        assert ask.released is None, "released twice"
+        ask.released = self.clock
+        if ask.whole:
+            self.erased.add(ask.client)
+        immediate = self.rules.method.method.name == "afuic" and not ask.removes and ask.scrubbed is None
+        if immediate:
+            ask.removes = True
+            self._remove(ask.gone)
+
+    def _saw_Cancel(self, effect: effects.Cancel, after: State) -> None:  # noqa: N802
+        self.tasks.pop(effect.task, None)
+
+    def _saw_Lost(self, effect: effects.Lost, after: State) -> None:  # noqa: N802
+        if effect.request is None:
+            raise AssertionError("nothing is lost without a request to blame")
+        ask = self.asks[effect.request]
+        if "started over" in effect.reason:
+            self._start_over(ask, effect.count)
+        elif "overwritten" in effect.reason:
+            assert effect.count == ask.since, "the overwritten updates are those since the snapshot"
+
+    def _start_over(self, ask: Ask, count: int) -> None:
+        inside = [e for e in self.entries if e.task is not None]
+        others = [e for e in inside if e.owner is not None and e.owner[0] != ask.client]
+        assert count == len(others) + len(self.waiting)
+        self.fates["lost"] += count
+        self.fates["erased"] += len(inside) - len(others)
+        self.entries, self.waiting = [], {}
+
+    def _saw_Train(self, effect: effects.Train, after: State) -> None:  # noqa: N802
+        assert effect.client not in self.fenced | self.erased, "a fenced client was given training"
+        assert effect.epoch == self.epochs[effect.client]
+        assert not any(t.client == effect.client for t in self.tasks.values()), "a busy client was given training"
+        self.tasks[effect.task] = Work(effect.client, effect.epoch, self.clock, vec(effect.base))
+
+    def _saw_Unlearn(self, effect: effects.Unlearn, after: State) -> None:  # noqa: N802
+        ask = self.asks[effect.request]
+        assert effect.client == ask.client
+        assert not any(t.client == effect.client for t in self.tasks.values()), "a busy client was asked to unlearn"
+        if ask.phase == "scrubbing" and ask.snapshot is None:
+            ask.snapshot, ask.since = vec(effect.start), 0
+        assert ask.phase != "scrubbing" or np.array_equal(vec(effect.start), ask.snapshot)
+        self.tasks[effect.task] = Work(effect.client, effect.epoch, self.clock, vec(effect.start), effect.request)
+
+    def _saw_Calibrate(self, effect: effects.Calibrate, after: State) -> None:  # noqa: N802
+        job = after.heal if effect.purpose == "heal" else after.guard
+        assert job is not None
+        if job.id != effect.job:
+            return
+        knew = self.contributors()
+        if effect.purpose == "guard" and effect.teachers:
+            knew |= self.asks[job.requests[0]].knew
+        for request in job.requests:
+            if effect.purpose == "heal":
+                self.asks[request].knew = knew
+        self.jobs = {n: j for n, j in self.jobs.items() if not n.startswith(effect.purpose)}
+        self.jobs[effect.job] = Work(base=vec(effect.student), knew=knew, requests=job.requests)
+
+
+FATES = (effects.Applied, effects.Buffered, effects.Quarantined)
+
+
+def outside(value: Vec, direction: Vec | None) -> Vec:
+    """``value`` without what points along ``direction``."""
+    if direction is None or not np.any(direction):
+        return value
+    back = float(value @ direction) / float(direction @ direction)
+    return value - max(0.0, back) * direction
