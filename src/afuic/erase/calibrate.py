@@ -116,9 +116,6 @@ def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Itera
 def _optimizer(
     leaf: list[torch.Tensor], spec: Calibration
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.CosineAnnealingLR]:
-    optimizer: torch.optim.Optimizer
-    if spec.optimizer == "adam":
-        optimizer = torch.optim.Adam(leaf, lr=spec.lr)
-    else:
-        optimizer = torch.optim.SGD(leaf, lr=spec.lr, momentum=0.9)
+    sgd = torch.optim.SGD(leaf, lr=spec.lr, momentum=0.9)
+    optimizer = torch.optim.Adam(leaf, lr=spec.lr) if spec.optimizer == "adam" else sgd
     return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.steps)
