@@ -21,6 +21,7 @@ def script(name: str):
     return module
 
 
+@pytest.mark.slow
 def test_the_example_is_short_and_runs(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     assert len(code.splitlines()) <= 15
