@@ -107,13 +107,15 @@ def test_a_folder_with_another_run_is_refused(finished: tuple[Path, Results], tm
         ({"methods": ["afuic", "magic"]}, "'magic' is not a method"),
         ({"options": {"afuic": {"heel": 3}}}, r"options\.afuic\.heel: unknown key"),
         ({"requests": []}, "requests: there is none"),
+        ({"requests": [{"patients": 999}]}, r"requests\.0\.patients: cannot choose 999 patients: 'hospital-0' holds"),
+        ({"requests": [{"patients": ["nobody"]}]}, r"requests\.0\.patients: 1 of 1 patients .* 'hospital-0', first 'nobody'"),
+        ({"options": {"afuic": {"oracle": True}}, "data": {"name": "phantom"}}, r"options\.afuic\.oracle: .* no trigger"),
     ],
 )
-def test_what_cannot_be_run_is_said_before_anything_is_computed(
-    changes: dict[str, Any], message: str, tmp_path: Path
-) -> None:
+def test_what_cannot_be_run_is_said_before_anything_is_computed(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         experiment.run(parse({**SMALL, **changes}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()  # so that the corrected configuration may go there
 
 
 def test_a_calibration_set_with_the_hospitals_images_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_absences_take_the_share_asked_for() -> None:
     absences = build(clock, 0, NAMES, {}).absences["a"]
     away = sum(end - begin for begin, end in absences)
     assert away / absences[-1][1] == pytest.approx(0.25, abs=0.03)
-    assert all(a[1] < b[0] for a, b in zip(absences, absences[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in pairwise(absences))
 
 
 def test_failures_come_as_often_as_asked_for() -> None:
