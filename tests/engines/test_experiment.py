@@ -107,9 +107,9 @@ def test_a_folder_with_another_run_is_refused(finished: tuple[Path, Results], tm
         ({"methods": ["afuic", "magic"]}, "'magic' is not a method"),
         ({"options": {"afuic": {"heel": 3}}}, r"options\.afuic\.heel: unknown key"),
         ({"requests": []}, "requests: there is none"),
-        ({"requests": [{"patients": 999}]}, r"requests\.0\.patients: cannot choose 999 patients: 'hospital-0' holds"),
-        ({"requests": [{"patients": ["nobody"]}]}, r"requests\.0\.patients: 1 of 1 patients .* 'hospital-0', first 'nobody'"),
-        ({"options": {"afuic": {"oracle": True}}, "data": {"name": "phantom"}}, r"options\.afuic\.oracle: .* no trigger"),
+        ({"requests": [{"patients": 999}]}, r"requests\.0\.patients of 'hospital-0': cannot choose 999"),
+        ({"requests": [{"patients": ["nobody"]}]}, r"requests\.0\.patients of 'hospital-0': 1 of 1 patients .*'nobody'"),
+        ({"options": {"afuic": {"oracle": True}}, "data": {"name": "phantom"}}, r"options\.afuic\.oracle: .*no trigger"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_anything_is_computed(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

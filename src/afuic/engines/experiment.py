@@ -60,10 +60,11 @@ def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = Fa
     """
     check_options(config)
     report = progress or (lambda _: None)
-    _claim(config, out, resume)
+    _check_folder(config, out, resume)
     if (out / "results.json").exists():
         return written.load(out / "results.json")
     lab = laboratory(config)
+    _claim(config, out)
     every = arms(config)
     for arm in every:
         report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
@@ -93,7 +94,7 @@ def recorded_config(out: Path) -> Config:
     return load(out / RECORD)
 
 
-def _claim(config: Config, out: Path, resume: bool) -> None:
+def _check_folder(config: Config, out: Path, resume: bool) -> None:
     path = out / RECORD
     if path.exists() and not resume:
         raise StoreError(f"{out}: already holds a run; choose another folder with --out, or go on with --resume")
@@ -101,6 +102,10 @@ def _claim(config: Config, out: Path, resume: bool) -> None:
         raise StoreError(f"{out}: holds a run of another configuration; resume it without one, or choose another folder")
     if not path.exists() and out.exists() and any(out.iterdir()):
         raise StoreError(f"{out}: is not empty and holds no run of afuic; choose another folder with --out")
+
+
+def _claim(config: Config, out: Path) -> None:
+    path = out / RECORD
     if not path.exists():
         write_bytes(path, tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode())
 

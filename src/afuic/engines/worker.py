@@ -16,7 +16,7 @@ from afuic.data import ClientData, Federation, choose_patients, split_forget, st
 from afuic.erase.augment import Augment, medical
 from afuic.erase.calibrate import calibrate
 from afuic.erase.scrub import reference, scrub
-from afuic.errors import ConfigError
+from afuic.errors import ConfigError, DataError
 from afuic.learning.networks import Network
 from afuic.learning.train import local_update
 from afuic.params import Params, norm, sub
@@ -105,6 +105,9 @@ def withdrawn_patients(config: Config, federation: Federation) -> Patients:
     for number, request in enumerate(config.requests):
         if request.patients is not None:
             draws = stream(config.seed, "patients", number)
-            chosen = choose_patients(federation.clients[request.client], request.patients, draws)
+            try:
+                chosen = choose_patients(federation.clients[request.client], request.patients, draws)
+            except DataError as error:
+                raise ConfigError(f"requests.{number}.patients of {request.client!r}: {error}") from None
             groups[request.client] = (*groups[request.client], chosen)
     return groups

@@ -24,7 +24,10 @@ def configured(config: Config, name: str) -> Configured:
         raise ConfigError(
             f"aggregation.optimizer: {kind!r} is not linear in the updates, so {name!r} cannot remove a client's part; use 'sgd'"
         )
-    return method.configure(config.options.get(name, {}))
+    found = method.configure(config.options.get(name, {}))
+    if getattr(found.options, "oracle", False) and config.data.trigger is None:
+        raise ConfigError(f"options.{name}.oracle: is set but no trigger is planted; plant one (data.trigger) or unset it")
+    return found
 
 
 def check_options(config: Config) -> None:
