@@ -23,9 +23,7 @@ CONSISTENCY = Calibration(steps=50, lr=0.0005, distil=0.0, invariance=1.0)
 class Options(Section):
     """The paper's parts with this project's settings."""
 
-    ascent: Scrub = Scrub(
-        objective="ascent", steps=60, lr=0.02, retain=0.0, distil=0.0, stop_accuracy=0.1, bound=100.0, passes=1.0
-    )
+    ascent: Scrub = ASCENT
     calibration: Calibration | None = CONSISTENCY
     guard: Guard = Guard(versions=100_000, calibration=CONSISTENCY.model_copy(update={"steps": 3}), teacher=False)
     deadline_s: float = Field(600.0, gt=0)
