@@ -21,17 +21,17 @@ from afuic.erase.scrub import Scrub
 class Options(Section):
     """Every alternative of design section 2 behind one switch each; the defaults are the method issue's to measure."""
 
-    heal: Calibration | None = Calibration()
-    teacher: Teacher = "snapshot"
+    heal: Calibration | None = Field(Calibration(), description="none: leave healing to the next updates")
+    teacher: Teacher = Field("snapshot", description="who teaches while healing")
     server_steps: Literal["remove", "keep"] = Field(
         "remove", description="what becomes of server steps whose teacher contained c"
     )
     guard: Guard = Guard(calibration=Calibration(steps=3, lr=0.0005))
     carriers: Carriers = Carriers()
     client: Scrub | None = Field(None, description="refinement at the client, where it is reachable")
-    patients: Literal["remove", "scrub", "both"] = "remove"
+    patients: Literal["remove", "scrub", "both"] = Field("remove", description="form of patient erasure: (a), (b), (c)")
     patients_client: Scrub = Scrub()
-    deadline_s: float = Field(600.0, gt=0)
+    deadline_s: float = Field(600.0, gt=0, description="seconds to wait for the client")
     oracle: bool = Field(False, description="give Φ the trigger, to show what that leak is worth; marked in every table")
 
 

@@ -26,7 +26,7 @@ class Options(Section):
     ascent: Scrub = ASCENT
     calibration: Calibration | None = CONSISTENCY
     guard: Guard = Guard(versions=100_000, calibration=CONSISTENCY.model_copy(update={"steps": 3}), teacher=False)
-    deadline_s: float = Field(600.0, gt=0)
+    deadline_s: float = Field(600.0, gt=0, description="seconds to wait for the client; then the request fails")
     oracle: bool = Field(False, description="Φ stamps the trigger, as in a public prototype; marked in every table")
 
 

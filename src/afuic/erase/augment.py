@@ -20,11 +20,11 @@ Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 class Augmentation(Section):
     """Strengths of Φ. Shift and occlusion as shares of the side length, intensity as a share of the value range."""
 
-    shift: float = Field(0.1, ge=0, le=0.5)
-    intensity: float = Field(0.2, ge=0, le=1)
+    shift: float = Field(0.1, ge=0, le=0.5, description="largest shift, as a share of the side")
+    intensity: float = Field(0.2, ge=0, le=1, description="largest change of gain and offset")
     blur: float = Field(0.3, ge=0, le=1, description="probability of a 3×3 mean blur")
-    occlusion: float = Field(0.25, ge=0, le=0.75)
-    flip: bool = True
+    occlusion: float = Field(0.25, ge=0, le=0.75, description="side of the largest grey square, as a share")
+    flip: bool = Field(True, description="mirror half of the images")
 
 
 def medical(strength: Augmentation) -> Augment:

@@ -30,15 +30,15 @@ class Calibration(Section):
     the distillation, which makes few images go further.
     """
 
-    steps: int = Field(150, ge=1)
-    batch: int = Field(64, ge=2)
-    lr: float = Field(0.002, gt=0)
-    optimizer: Literal["adam", "sgd"] = "adam"
-    distil: float = Field(1.0, ge=0)
-    invariance: float = Field(0.0, ge=0)
-    augmented: bool = False
+    steps: int = Field(150, ge=1, description="optimizer steps")
+    batch: int = Field(64, ge=2, description="calibration images in a step")
+    lr: float = Field(0.002, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd has momentum 0.9")
+    distil: float = Field(1.0, ge=0, description="weight of KL(teacher ‖ student)")
+    invariance: float = Field(0.0, ge=0, description="weight of the consistency under Φ")
+    augmented: bool = Field(False, description="teacher and student see Φ(x) instead of x")
     augmentation: Augmentation = Augmentation()
-    max_norm: float = Field(5.0, gt=0)
+    max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
 
     @property
     def passes(self) -> float:

@@ -15,8 +15,10 @@ from afuic.params import Params, scale
 class Carriers(Section):
     """``keep`` as they are; ``damp`` by ``factor``; ``project`` out what points back along C_c; ``drop`` (counted as lost)."""
 
-    policy: Literal["keep", "damp", "project", "drop"] = "keep"
-    factor: float = Field(0.5, ge=0, le=1)
+    policy: Literal["keep", "damp", "project", "drop"] = Field(
+        "keep", description="what becomes of updates trained from a model that held the erased data"
+    )
+    factor: float = Field(0.5, ge=0, le=1, description="damp only: what they are multiplied by")
 
 
 def admit(carriers: Carriers, update: Params, directions: Iterable[Params]) -> Params | None:

@@ -29,11 +29,11 @@ class Guard(Section):
     ``project`` takes out of each step what points back along C_c; ``server_step`` scales each step while the window is open.
     """
 
-    versions: int = Field(30, ge=0)
+    versions: int = Field(30, ge=0, description="aggregation steps after the release; 0: no guard")
     calibration: Calibration | None = None
-    teacher: bool = True
-    project: bool = False
-    server_step: float = Field(1.0, gt=0, le=1)
+    teacher: bool = Field(True, description="distil the model before removal; false: consistency alone")
+    project: bool = Field(False, description="take out of each step what points back along C_c")
+    server_step: float = Field(1.0, gt=0, le=1, description="factor on each step while the window is open")
 
 
 @dataclass(frozen=True)

@@ -30,17 +30,17 @@ class Scrub(Section):
     ``distil`` the divergence from the starting model, both on the client's retained images.
     """
 
-    objective: Literal["ascent", "capped"] = "capped"
-    steps: int = Field(60, ge=1)
-    batch: int = Field(64, ge=1)
-    lr: float = Field(0.01, gt=0)
+    objective: Literal["ascent", "capped"] = Field("capped", description="capped ends at a uniform guess's loss")
+    steps: int = Field(60, ge=1, description="steps of SGD at most")
+    batch: int = Field(64, ge=1, description="images to forget, and retained ones, in a step")
+    lr: float = Field(0.01, gt=0, description="learning rate")
     radius: float = Field(1 / 3, gt=0, description="share of the mean distance from θ_ref to random models")
-    stop_accuracy: float = Field(0.0, ge=0, lt=1)
-    retain: float = Field(1.0, ge=0)
-    distil: float = Field(1.0, ge=0)
-    max_norm: float = Field(5.0, gt=0)
+    stop_accuracy: float = Field(0.0, ge=0, lt=1, description="end when a forget batch is classified no better")
+    retain: float = Field(1.0, ge=0, description="weight of the cross-entropy on retained images")
+    distil: float = Field(1.0, ge=0, description="weight of KL(start ‖ model) on retained images")
+    max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
     bound: float = Field(0.5, gt=0, description="bound on the change's norm, as a share of ‖C_c‖ at the server")
-    passes: float = 2.0
+    passes: float = Field(2.0, gt=0, description="image passes in a step over its batch, for the clock")
 
 
 def reference(model: Params, client_model: Params, clients: int) -> Params:
