@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from afuic.config import Config
-from afuic.data import ClientData, Federation, federate, load, split_forget, stamp
+from afuic.data import ClientData, Dataset, Federation, federate, load, split_forget, stamp
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Patients, Worker, withdrawn_patients
@@ -59,12 +59,11 @@ class Laboratory:
         return tuple(made)
 
 
-def prepare(config: Config) -> Laboratory:
-    """Load the data and build everything; ConfigError or DataError says what cannot work."""
+def prepare(config: Config, dataset: Dataset | None = None) -> Laboratory:
+    """Load the data (or take ``dataset``) and build everything; ConfigError or DataError says what cannot work."""
     check_options(config)
     torch.set_num_threads(1)
-    dataset = load(config.data.name)
-    federation = federate(dataset, config.data, config.seed)
+    federation = federate(dataset or load(config.data.name), config.data, config.seed)
     _check_requests(config, federation)
     network = Network(config.model.name, federation.channels, federation.size, len(federation.class_names))
     names = tuple(federation.clients)
