@@ -35,9 +35,7 @@ def withdrawn(turn: Turn, event: RequestWithdrawn) -> None:
         turn.set_client(record.client, fenced_by=None)
     else:
         _merge_epochs(turn, record)
-    for covered in [r for r in turn.state.requests.values() if r.covered_by == record.id]:
-        again = EraseRequested(covered.asked_t, covered.id, covered.client, covered.patients, covered.salted)
-        _accept(turn, _record(turn, again))
+    _start_covered_again(turn, record.id)
     next_work(turn, record.client)
 
 
@@ -149,6 +147,12 @@ def _repeated(turn: Turn, event: EraseRequested) -> bool:
     if (known.client, known.patients, known.salted) != (event.client, event.patients, event.salted):
         raise IllegalEvent(f"request {event.request!r} was made before with another client or other patients")
     return True
+
+
+def _start_covered_again(turn: Turn, cover: str) -> None:
+    covered = [r for r in turn.state.requests.values() if r.covered_by == cover]
+    for r in sorted(covered, key=lambda r: not r.whole):
+        _accept(turn, _record(turn, EraseRequested(r.asked_t, r.id, r.client, r.patients, r.salted)))
 
 
 def _accept(turn: Turn, record: Record) -> None:

@@ -55,10 +55,12 @@ class Turn:
     def enter(self, record: Record, reason: str) -> None:
         """Record a request in the phase it starts with; one that another had covered starts again."""
         known = self.state.requests.get(record.id)
-        if known is not None and record.phase is not known.phase:
-            allowed(known.phase, "cover withdrawn", record.phase)
         self.set(requests={**self.state.requests, record.id: record})
-        self.emit(Moved(record.id, "asked" if known is None else known.phase.value, record.phase.value, reason))
+        if known is None:
+            self.emit(Moved(record.id, "asked", record.phase.value, reason))
+        elif known.phase is not record.phase:
+            allowed(known.phase, "cover withdrawn", record.phase)
+            self.emit(Moved(record.id, known.phase.value, record.phase.value, "cover withdrawn"))
 
     def move(self, request: str, trigger: str, after: Phase, **changes: Any) -> Record:
         """Move a request along the table; IllegalEvent if the table has no such move."""
