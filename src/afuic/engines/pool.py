@@ -9,7 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,9 +39,10 @@ def run(job: Job, config: Config, folder: Path, arms: Sequence[Arm], jobs: int, 
     if jobs == 1:
         _inline(job, config, folder, arms, progress)
         return
-    context = multiprocessing.get_context("spawn")
-    workers = [_Process(context, job, config, folder) for _ in range(min(jobs, len(arms)))]
+    workers: list[_Process] = []
     try:
+        with _interrupts_held():
+            workers.extend(_Process(job, config, folder) for _ in range(min(jobs, len(arms))))
         _serve(workers, list(arms), progress)
     except KeyboardInterrupt:
         raise RunInterrupted("stopped") from None
@@ -55,10 +59,34 @@ def _inline(job: Job, config: Config, folder: Path, arms: Sequence[Arm], progres
         raise RunInterrupted("stopped") from None
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C reaches this process only after the block, and never the processes begun within it.
+
+    They inherit the mask; without it they would answer with a traceback each while they still import. The handler is for this process,
+    where another thread may take the signal in spite of the mask.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    caught: list[int] = []
+    resource_tracker.ensure_running()  # it would lift the mask when it starts on its own
+    handler = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if caught:
+        raise KeyboardInterrupt
+
+
 class _Process:
     """A process that takes arms one after the other."""
 
-    def __init__(self, context: Any, job: Job, config: Config, folder: Path) -> None:
+    def __init__(self, job: Job, config: Config, folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_loop, args=(other, job, config.model_dump(mode="json"), folder), daemon=True)
         self.process.start()
@@ -67,7 +95,16 @@ class _Process:
 
     def give(self, arm: Arm) -> None:
         self.arm = arm
-        self.pipe.send(arm)
+        try:
+            self.pipe.send(arm)
+        except OSError:
+            raise self.dead() from None
+
+    def dead(self) -> AfuicError:
+        """The error for a process that ended by itself, for example killed for want of memory."""
+        self.process.join(5)
+        what, how = self.arm and self.arm.name, self.process.exitcode
+        return AfuicError(f"the process that ran {what!r} died (exit code {how}; is memory short?); run again with --resume")
 
     def end(self) -> None:
         self.process.kill()
@@ -96,8 +133,8 @@ def _serve(workers: list[_Process], waiting: list[Arm], progress: Callable[[Prog
 def _receive(worker: _Process) -> Any:
     try:
         message = worker.pipe.recv()
-    except EOFError:
-        raise AfuicError(f"the process that ran {worker.arm and worker.arm.name!r} died; run again with --resume") from None
+    except (EOFError, OSError):
+        raise worker.dead() from None
     if isinstance(message, tuple):
         name, text = message
         raise getattr(errors, name, AfuicError)(text)
