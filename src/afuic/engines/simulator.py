@@ -126,12 +126,16 @@ class Simulator:
         elif isinstance(effect, fx.Calibrate):
             self._at_server(effect)
         elif isinstance(effect, fx.Cancel) and self.fleet.online(effect.client, now):
-            self.world.queue = [d for d in self.world.queue if getattr(d.work, "task", None) != effect.task]
-            heapq.heapify(self.world.queue)
+            self._keep(lambda due: getattr(due.work, "task", None) != effect.task)
         elif isinstance(effect, fx.SetTimer):
             self.schedule(ev.TimerFired(now + effect.after_s, effect.request), LAST)
         elif isinstance(effect, fx.Purge):
+            self._keep(lambda due: not isinstance(due.work, fx.Calibrate) or wanted(self.world.state, due.work))
             self.schedule(ev.Purged(now, effect.request), FIRST)
+
+    def _keep(self, condition: Callable[[Due], bool]) -> None:
+        self.world.queue = [due for due in self.world.queue if condition(due)]
+        heapq.heapify(self.world.queue)
 
     def _task_images(self) -> float:
         training = self.worker.config.training
@@ -189,10 +193,15 @@ def stored_models(state: State, ledger: bool) -> int:
     return len({id(m) for m in kept})
 
 
+def wanted(state: State, job: fx.Calibrate) -> bool:
+    """Whether the core still waits for this calibration; if not, it need not be computed and its teachers need not be kept."""
+    return job.job in {j.id for j in (state.heal, state.guard) if j is not None}
+
+
 def result(worker: Worker, state: State, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
     """The event that the work ends in; None when the core has meanwhile given it up, so that it need not be computed."""
     if isinstance(work, fx.Calibrate):
-        if work.job not in {j.id for j in (state.heal, state.guard) if j is not None}:
+        if not wanted(state, work):
             return None
         try:
             return ev.CalibrationDone(t, work.job, worker.calibrate(work))
