@@ -24,6 +24,7 @@ def requested(turn: Turn, event: EraseRequested) -> None:
     if event.patients is not None and event.patients < 1:
         raise IllegalEvent(f"request {event.request!r} names {event.patients} patients; name at least one")
     _accept(turn, _record(turn, event))
+    next_work(turn, event.client)
 
 
 def withdrawn(turn: Turn, event: RequestWithdrawn) -> None:
@@ -168,7 +169,6 @@ def _accept(turn: Turn, record: Record) -> None:
     direction = turn.state.ledger.of(gone)
     record = _as(record, record.phase, None, gone=gone, epoch=turn.state.clients[record.client].epoch, size=norm(direction))
     _begin(turn, _as(record, record.phase, None, direction=direction if record.plan.directions else None), None)
-    next_work(turn, record.client)
 
 
 def _record(turn: Turn, event: EraseRequested) -> Record:
@@ -221,7 +221,6 @@ def _begin(turn: Turn, record: Record, trigger: str | None) -> None:
         _restart(turn, record)
     elif record.plan.scrub_first:
         turn.emit(SetTimer(record.id, record.plan.deadline_s))
-        resume_scrubbing(turn, record.client)
     elif record.plan.heal is not None:
         jobs.start_heal(turn)
     else:
