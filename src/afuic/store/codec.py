@@ -40,12 +40,15 @@ def load(path: Path, classes: Iterable[type]) -> tuple[Any, dict[str, Any]]:
     document = read_json(path.with_suffix(".json"))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise StoreError(f"{path.with_suffix('.json')}: not an {FORMAT} file")
-    tensors = read_tensors(path.parent / Path(document["tensors"]).name)
-    decoder = _Decoder({c.__name__: c for c in classes}, tensors)
     try:
+        tensors = read_tensors(path.parent / Path(document["tensors"]).name)
+        decoder = _Decoder({c.__name__: c for c in classes}, tensors)
         return decoder.decode(document["value"]), document["extra"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path.with_suffix('.json')}: broken checkpoint ({error!r})") from None
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(
+            f"{path.with_suffix('.json')}: broken checkpoint ({type(error).__name__}: {reason}); delete its arm's folder and resume"
+        ) from None
 
 
 def is_params(value: Any) -> bool:

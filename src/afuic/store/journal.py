@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,7 +45,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 yield _parse(path, number, line)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path}: not readable ({error})") from None
 
 
@@ -69,6 +70,10 @@ def _truncate(path: Path, keep: int) -> int:
             raise StoreError(f"{path}: gone, although a checkpoint refers to {keep} lines of it")
         return 0
     with path.open("rb") as file:
-        size = sum(len(file.readline()) for _ in range(keep))
-    os.truncate(path, size)
+        kept = [len(line) for line in itertools.islice(file, keep) if line.endswith(b"\n")]
+    if len(kept) < keep:
+        raise StoreError(
+            f"{path}: holds {len(kept)} whole lines, although a checkpoint refers to {keep}; it was cut off or edited"
+        )
+    os.truncate(path, sum(kept))
     return keep
