@@ -42,7 +42,9 @@ def test_the_input_is_left_alone() -> None:
 def test_a_flip_mirrors_whole_images() -> None:
     x = images(0, side=4)
     y = medical(NOTHING.model_copy(update={"flip": True}))(x, torch_stream(0))
-    kinds = {("kept" if torch.equal(a, b) else "mirrored" if torch.equal(a, b.flip(-1)) else "?") for a, b in zip(x, y, strict=True)}
+    kinds = {
+        ("kept" if torch.equal(a, b) else "mirrored" if torch.equal(a, b.flip(-1)) else "?") for a, b in zip(x, y, strict=True)
+    }
     assert kinds == {"kept", "mirrored"}
 
 

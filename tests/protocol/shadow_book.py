@@ -319,7 +319,9 @@ class Book:
 
     def _saw_Moved(self, effect: effects.Moved, after: State) -> None:  # noqa: N802
         ask = self.asks[effect.request]
-        assert effect.before == ask.phase or ask.phase == effect.after == "withdrawn" or ask.phase in {"asked", "superseded"}, effect
+        assert effect.before == ask.phase or ask.phase == effect.after == "withdrawn" or ask.phase in {"asked", "superseded"}, (
+            effect
+        )
         ask.phase = effect.after
         assert ask.phase in {p.value for p in Phase}
 
