@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from afuic.errors import ParamsError
 from afuic.params import Params, add, check_like, sub
-from afuic.protocol import erasure, jobs
+from afuic.protocol import jobs, releasing
 from afuic.protocol.events import CalibrationDone, CalibrationFailed
 from afuic.protocol.state import Job
 from afuic.protocol.turn import Turn
@@ -48,7 +48,7 @@ def failed(turn: Turn, event: CalibrationFailed) -> None:
 def _release(turn: Turn, job: Job, model: Params | None, trigger: str) -> None:
     turn.set(heal=None)
     records = [turn.record(r) for r in job.requests]
-    erasure.release(turn, records, None if model is None else (job, model), trigger)
+    releasing.release(turn, records, None if model is None else (job, model), trigger)
     jobs.start_heal(turn)
 
 

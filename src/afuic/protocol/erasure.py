@@ -1,16 +1,15 @@
-"""What happens to an erasure request: fenced at once, worked on, released without ever overwriting the others, purged."""
+"""What happens to an erasure request: fenced at once, worked on, given up or released; the steps of its life that events drive."""
 
 from __future__ import annotations
 
 from afuic.erase import Ask
-from afuic.erase.ledger import Ledger, contributor
+from afuic.erase.ledger import Ledger
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
-from afuic.params import Params, add, check_like, clip, norm, sub
-from afuic.protocol import jobs
-from afuic.protocol.effects import Lost, Purge, Released, SetTimer, Unlearn
+from afuic.params import add, check_like, clip, norm
+from afuic.protocol import jobs, releasing, scrubbing
+from afuic.protocol.effects import Lost, SetTimer
 from afuic.protocol.events import EraseRequested, Purged, RequestWithdrawn, ScrubArrived, TimerFired
-from afuic.protocol.requests import PENDING, Phase, Record
-from afuic.protocol.state import Job
+from afuic.protocol.requests import Phase, Record
 from afuic.protocol.turn import Turn
 
 
@@ -24,20 +23,20 @@ def requested(turn: Turn, event: EraseRequested) -> None:
     if event.patients is not None and event.patients < 1:
         raise IllegalEvent(f"request {event.request!r} names {event.patients} patients; name at least one")
     _accept(turn, _record(turn, event))
-    next_work(turn, event.client)
+    scrubbing.next_work(turn, event.client)
 
 
 def withdrawn(turn: Turn, event: RequestWithdrawn) -> None:
     """Lift the fence; possible while nothing has been released, except after a restart. What it had covered is owed again."""
     record = turn.record(event.request)
-    turn.move(record.id, "withdrawn", Phase.WITHDRAWN, **_DROPPED)
+    turn.move(record.id, "withdrawn", Phase.WITHDRAWN, **releasing.DROPPED)
     _let_go(turn, record)
     if record.whole:
         turn.set_client(record.client, fenced_by=None)
     else:
-        _merge_epochs(turn, record)
+        releasing.merge_epochs(turn, record)
     _start_covered_again(turn, record.id)
-    next_work(turn, record.client)
+    scrubbing.next_work(turn, record.client)
 
 
 def timer(turn: Turn, event: TimerFired) -> None:
@@ -46,11 +45,11 @@ def timer(turn: Turn, event: TimerFired) -> None:
     if record.phase is Phase.SCRUBBING:
         _give_up_on_client(turn, record)
     elif record.phase is Phase.REBUILDING and record is turn.state.in_phase(Phase.REBUILDING)[-1]:
-        release(turn, turn.state.in_phase(Phase.REBUILDING), None, "trained long enough")
+        releasing.release(turn, turn.state.in_phase(Phase.REBUILDING), None, "trained long enough")
     elif record.phase is Phase.GUARDING and record.task is not None:
         turn.cancel(turn.state.tasks.get(record.task))
         turn.set_record(record.id, task=None, notes=(*record.notes, "the client did not refine the result in time"))
-        close_windows(turn)
+        releasing.close_windows(turn)
 
 
 def scrubbed(turn: Turn, event: ScrubArrived) -> None:
@@ -67,15 +66,15 @@ def scrubbed(turn: Turn, event: ScrubArrived) -> None:
     except ParamsError as error:
         turn.quarantine(task.id, event.client, str(error))
         scrub_failed(turn, record.id, str(error))
-        next_work(turn, event.client)
+        scrubbing.next_work(turn, event.client)
         return
     assert record.plan.scrub is not None  # noqa: S101 - a scrub task exists only under a plan with a scrub
     delta = clip(event.delta, record.plan.scrub.bound * record.size)
     if record.phase is Phase.SCRUBBING:
         _after_client(turn, turn.set_record(record.id, scrubbed=add(record.snapshot or task.base, delta)))
     else:
-        _refine(turn, record, delta)
-    next_work(turn, event.client)
+        releasing.refine(turn, record, delta)
+    scrubbing.next_work(turn, event.client)
 
 
 def scrub_failed(turn: Turn, request: str, reason: str) -> None:
@@ -83,62 +82,13 @@ def scrub_failed(turn: Turn, request: str, reason: str) -> None:
     record = turn.set_record(request, task=None)
     turn.set_record(request, notes=(*record.notes, reason))
     if record.phase is Phase.SCRUBBING:
-        resume_scrubbing(turn, record.client)
-    close_windows(turn)
+        scrubbing.resume(turn, record.client)
+    releasing.close_windows(turn)
 
 
 def purged(turn: Turn, event: Purged) -> None:
     """Nothing durable is left: the request is complete."""
     turn.move(turn.record(event.request).id, "purged", Phase.COMPLETED)
-
-
-def next_work(turn: Turn, name: str) -> None:
-    """Give an idle client what it has to do next: unlearning it was asked for comes first, then training."""
-    resume_scrubbing(turn, name)
-    turn.dispatch(name)
-
-
-def resume_scrubbing(turn: Turn, name: str) -> None:
-    """Hand out unlearning that waits for this client, if it is online and idle."""
-    waiting = [r for r in turn.state.in_phase(Phase.SCRUBBING) if r.client == name and r.task is None]
-    if waiting and turn.state.clients[name].online and turn.state.task_of(name) is None:
-        _hand_out_scrub(turn, waiting[0])
-
-
-def release(turn: Turn, records: list[Record], job: tuple[Job, Params] | None, trigger: str) -> None:
-    """From now on the model is without these records' data. ``job``: the calibration and its result, if there was one."""
-    for record in records:
-        if record.plan.merge == "replace":
-            _overwrite(turn, record, job[1] if job else record.scrubbed)
-        elif record.scrubbed is not None and record.snapshot is not None:
-            _book(turn, record, sub(job[1] if job else record.scrubbed, record.snapshot))
-        elif record.plan.remove:
-            _subtract(turn, record)
-    if job is not None and all(r.plan.remove for r in records):
-        base, healed = job[0], sub(job[1], job[0].base)
-        turn.set(model=add(turn.state.model, healed), ledger=turn.state.ledger.serve(base.contained, healed))
-    turn.set(version=turn.state.version + 1)
-    for record in records:
-        _released(turn, record, trigger)
-    turn.set(guarded_version=turn.state.version, average=None)
-    close_windows(turn)
-
-
-def close_windows(turn: Turn) -> None:
-    """End guard windows whose steps are over; what they kept of the client is dropped and purged."""
-    for record in turn.state.in_phase(Phase.GUARDING):
-        over = turn.state.steps >= (record.guard_until or 0) or not turn.state.active()
-        if over and record.task is None:
-            _close(turn, record)
-
-
-_DROPPED: dict[str, object] = {
-    "snapshot": None,
-    "scrubbed": None,
-    "direction": None,
-    "teachers": (),
-    "task": None,
-}
 
 
 def _repeated(turn: Turn, event: EraseRequested) -> bool:
@@ -187,7 +137,7 @@ def _as(record: Record, phase: Phase, covered_by: str | None, **changes: object)
 def _supersede(turn: Turn, old: list[Record], by: str) -> None:
     for record in old:
         if record.phase.pending:
-            turn.move(record.id, "covered by another", Phase.SUPERSEDED, covered_by=by, **_DROPPED)
+            turn.move(record.id, "covered by another", Phase.SUPERSEDED, covered_by=by, **releasing.DROPPED)
             _let_go(turn, record)
         elif record.task is not None:
             turn.cancel(turn.state.tasks.get(record.task))
@@ -224,19 +174,7 @@ def _begin(turn: Turn, record: Record, trigger: str | None) -> None:
     elif record.plan.heal is not None:
         jobs.start_heal(turn)
     else:
-        release(turn, [turn.record(record.id)], None, "nothing to calibrate")
-
-
-def _hand_out_scrub(turn: Turn, record: Record) -> None:
-    assert record.plan.scrub is not None  # noqa: S101 - only plans with a scrub come here
-    task = turn.next_task(record.client, "scrub", record.id)
-    start = record.snapshot or task.base
-    since = 0 if record.snapshot is None else record.applied_since
-    turn.set_record(record.id, task=task.id, snapshot=start, applied_since=since)
-    client, clients = turn.state.clients[record.client], max(2, len(turn.state.clients))
-    turn.emit(
-        Unlearn(task.id, record.id, record.client, start, client.last, clients, record.whole, client.epoch, record.plan.scrub)
-    )
+        releasing.release(turn, [turn.record(record.id)], None, "nothing to calibrate")
 
 
 def _after_client(turn: Turn, record: Record) -> None:
@@ -244,28 +182,21 @@ def _after_client(turn: Turn, record: Record) -> None:
         turn.move(record.id, "client's result", Phase.HEALING)
         jobs.start_heal(turn)
     else:
-        release(turn, [record], None, "client's result")
+        releasing.release(turn, [record], None, "client's result")
 
 
 def _give_up_on_client(turn: Turn, record: Record) -> None:
     turn.cancel(turn.state.tasks.get(record.task or ""))
     note = "the client did not answer before the deadline"
     if record.plan.fallback is None:
-        turn.move(record.id, "deadline, no fallback", Phase.FAILED, **_DROPPED, notes=(*record.notes, note))
-        close_windows(turn)
+        turn.move(record.id, "deadline, no fallback", Phase.FAILED, **releasing.DROPPED, notes=(*record.notes, note))
+        releasing.close_windows(turn)
     else:
         plan = record.plan.fallback
         turn.set_record(record.id, plan=plan, task=None, snapshot=None, notes=(*record.notes, note))
         record = turn.move(record.id, "deadline, fallback", Phase.HEALING)
         _begin(turn, record, "deadline, fallback")
-    next_work(turn, record.client)
-
-
-def _refine(turn: Turn, record: Record, delta: Params) -> None:
-    contained = (*turn.state.contained(), *record.gone)
-    state = turn.state
-    turn.set(model=add(state.model, delta), ledger=state.ledger.serve(contained, delta), version=state.version + 1)
-    close_windows(turn)
+    scrubbing.next_work(turn, record.client)
 
 
 def _restart(turn: Turn, record: Record) -> None:
@@ -280,54 +211,3 @@ def _restart(turn: Turn, record: Record) -> None:
     for name in turn.state.clients:
         turn.set_client(name, applied=0, last=None)
         turn.dispatch(name)
-
-
-def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
-    if new is None:
-        return
-    state = turn.state
-    ledger = state.ledger.serve(state.contained(), sub(new, state.model))
-    turn.set(model=new, ledger=ledger, lost=state.lost + record.applied_since)
-    turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
-    for other in turn.state.in_phase(*PENDING):
-        turn.set_record(other.id, applied_since=0)
-
-
-def _book(turn: Turn, record: Record, delta: Params) -> None:
-    name = contributor(record.client, turn.state.clients[record.client].epoch)
-    turn.set(model=add(turn.state.model, delta), ledger=turn.state.ledger.contribute(name, delta))
-
-
-def _subtract(turn: Turn, record: Record) -> None:
-    ledger, model = turn.state.ledger, sub(turn.state.model, turn.state.ledger.of(record.gone))
-    if record.plan.answer:
-        model = sub(model, ledger.answerable(record.gone))
-    turn.set(model=model, ledger=ledger.without(record.gone, server=record.plan.answer))
-
-
-def _released(turn: Turn, record: Record, trigger: str) -> None:
-    state = turn.state
-    until = state.steps + record.plan.guard.versions
-    changes = {"released_t": turn.t, "released_step": state.steps, "released_version": state.version, "guard_until": until}
-    turn.move(record.id, trigger, Phase.GUARDING, **changes)
-    turn.emit(Released(record.id, state.version))
-    turn.set_client(record.client, erased=record.whole, last=None)
-    if record.plan.scrub is not None and not record.plan.scrub_first and state.clients[record.client].online:
-        turn.cancel(state.task_of(record.client))
-        _hand_out_scrub(turn, turn.set_record(record.id, snapshot=None))
-        turn.emit(SetTimer(record.id, record.plan.deadline_s))
-
-
-def _close(turn: Turn, record: Record) -> None:
-    turn.move(record.id, "window closed", Phase.PURGING, **_DROPPED)
-    if turn.state.guard is not None and record.id in turn.state.guard.requests:
-        turn.set(guard=None)
-    if not record.plan.remove and not record.whole:
-        _merge_epochs(turn, record)
-    turn.emit(Purge(record.id, record.client, record.whole))
-
-
-def _merge_epochs(turn: Turn, record: Record) -> None:
-    claimed = {name for r in turn.state.in_phase(*PENDING) for name in r.gone}
-    unclaimed = [name for name in record.gone if name not in claimed]
-    turn.set(ledger=turn.state.ledger.merge(unclaimed, contributor(record.client, record.epoch)))

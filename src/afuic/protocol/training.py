@@ -10,7 +10,7 @@ from afuic.erase.direction import without_return
 from afuic.erase.ledger import contributor
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import Params, add, check_like, clip, scale, total
-from afuic.protocol import erasure, jobs
+from afuic.protocol import erasure, jobs, releasing, scrubbing
 from afuic.protocol.effects import Applied, Buffered, Lost
 from afuic.protocol.events import ClientJoined, ClientLeft, ClientReturned, TaskFailed, UpdateArrived
 from afuic.protocol.requests import Phase, Record
@@ -41,7 +41,7 @@ def returned(turn: Turn, event: ClientReturned) -> None:
     """A client is back: unlearning it was asked for comes first, then training."""
     turn.client(event.client)
     turn.set_client(event.client, online=True)
-    erasure.next_work(turn, event.client)
+    scrubbing.next_work(turn, event.client)
 
 
 def failed(turn: Turn, event: TaskFailed) -> None:
@@ -53,7 +53,7 @@ def failed(turn: Turn, event: TaskFailed) -> None:
     turn.take_task(task.id)
     if task.request is not None:
         erasure.scrub_failed(turn, task.request, event.reason)
-    erasure.next_work(turn, event.client)
+    scrubbing.next_work(turn, event.client)
 
 
 def arrived(turn: Turn, event: UpdateArrived) -> None:
@@ -69,7 +69,7 @@ def arrived(turn: Turn, event: UpdateArrived) -> None:
         turn.quarantine(task.id, client.name, reason)
     else:
         _admit(turn, task, event.delta)
-    erasure.next_work(turn, client.name)
+    scrubbing.next_work(turn, client.name)
 
 
 def _objection(turn: Turn, client: Client, task: Task, delta: Params) -> str | None:
@@ -138,7 +138,7 @@ def _apply(turn: Turn, applied: tuple[Contribution, ...]) -> None:
     if turn.rules.average:
         previous = state.average or state.model
         turn.set(average=add(scale(previous, AVERAGE_DECAY), turn.state.model, 1 - AVERAGE_DECAY))
-    erasure.close_windows(turn)
+    releasing.close_windows(turn)
     jobs.start_guard(turn)
 
 
