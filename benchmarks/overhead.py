@@ -1,7 +1,7 @@
 """How much of the simulator's CPU time goes into training and evaluation, and what a bare loop needs for the same steps.
 
-One experiment (BloodMNIST, six hospitals, one of them erased by afuic) runs in this process on one thread. Whenever it reports
-progress, its clock stops and two loops repeat the work it has done since: one calls the library's functions, one is plain PyTorch
+One experiment (BloodMNIST, six hospitals, one of them erased by afuic) runs in this process on one thread. After each task and each
+evaluation its clock stops and two loops repeat what it has just done: one calls the library's functions, one is plain PyTorch
 with ``torch.optim``. All three so meet the same machine at the same time, and their ratios hold on a busy one.
 """
 
@@ -36,8 +36,7 @@ class Comparison:
 
     def __init__(self, lab: Laboratory) -> None:
         self.lab = lab
-        self.meter = common.Meter(self._remember)
-        self.work: list[tuple[str, Any, Any, Any]] = []
+        self.meter = common.Meter(self._repeat)
         self.loops = {
             "functions": Functions(lab.config),
             "pytorch": Plain(lab.config, lab.network.module, lab.federation.calibration),
@@ -51,7 +50,7 @@ class Comparison:
         """The measures of one run."""
         before = time.process_time()
         with self.meter.attached():
-            experiment.run(self.lab.config, folder, jobs=1, progress=self._catch_up)
+            experiment.run(self.lab.config, folder, jobs=1)
         total = time.process_time() - before - self.paused
         training, evaluation = self.meter.of(common.TRAINING), self.meter.of(common.EVALUATION)
         return {
@@ -65,25 +64,17 @@ class Comparison:
             "difference": {name: common.spread(found) for name, found in self.difference.items()},
         }
 
-    def _remember(self, kind: str, owner: Any, argument: Any, result: Any) -> None:
-        self.work.append((kind, owner, argument, result))
-
-    def _catch_up(self, _: experiment.Progress) -> None:
-        before = time.process_time()
-        work, self.work = self.work, []
+    def _repeat(self, kind: str, owner: Any, argument: Any, simulated: Any) -> None:
+        paused = time.process_time()
         self.turns += 1
         for name in LOOPS if self.turns % 2 else reversed(LOOPS):
-            self._repeat(name, work)
-        self.paused += time.process_time() - before
-
-    def _repeat(self, name: str, work: list[tuple[str, Any, Any, Any]]) -> None:
-        calls = [(self._call(name, kind), owner, argument) for kind, owner, argument, _ in work]
-        before = time.process_time()
-        results = [call(owner, argument) for call, owner, argument in calls]
-        self.bare[name] += time.process_time() - before
-        for result, (kind, _, _, simulated) in zip(results, work, strict=True):
+            call = self._call(name, kind)
+            before = time.process_time()
+            result = call(owner, argument)
+            self.bare[name] += time.process_time() - before
             if kind in common.TRAINING:
                 self.difference[f"{name} {kind}"].append(largest_difference(result, simulated))
+        self.paused += time.process_time() - paused
 
     def _call(self, name: str, kind: str) -> Callable[[Any, Any], Any]:
         """Evaluation is the judge's in both loops: its measures are the same work whoever asks for them."""

@@ -11,7 +11,6 @@ import argparse
 import gc
 import math
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from afuic.store.journal import Journal
 
 MEGABYTE = 1e6
 TARGET = "hospital-0"
+JOURNAL = "events.jsonl"
 NUMBERS = {"steps": 2, "batch": 8}
 
 
@@ -57,13 +57,12 @@ def configuration(clients: int, seed: int, data: str = "bloodmnist") -> Config:
 class Scale:
     """A world of one size, driven to points and weighed there; its journal and checkpoint are written as a run writes them."""
 
-    def __init__(self, lab: Laboratory, folder: Path) -> None:
-        self.lab, self.folder, self.meter = lab, folder, common.Meter()
+    def __init__(self, lab: Laboratory, folder: Path, journal: Journal) -> None:
+        self.folder, self.journal, self.meter = folder, journal, common.Meter()
         worker = lab.worker()
         self.elsewhere = tensor_bytes()
         self.world = World(initial(worker.initial()), 0.0)
         self.model_bytes = nbytes(self.world.state.model)
-        self.journal = Journal(folder / "events.jsonl")
         self.simulator = Simulator(lab.rules("afuic"), lab.fleet, worker, self.world, self._watch)
         self.simulator.join(lab.federation.clients)
 
@@ -95,18 +94,19 @@ class Scale:
         return self._weighed() | {"training_ms": 1e3 * trained / updates, "own_ms": 1e3 * own / updates}
 
     def _weighed(self) -> dict[str, Any]:
-        before = time.process_time()
+        gc.collect()
+        resident, before = memory_mb("VmRSS"), time.process_time()
         codec.save(self.folder / "checkpoint", self.world, {"count": self.journal.sync()})
         saved = time.process_time() - before
-        gc.collect()
         state = self.world.state
         return {
             "applied": state.applied,
             "models_ledger": stored_models(state, ledger=True),
             "models_held": common.models_held(self.world),
             "models_alive": (tensor_bytes() - self.elsewhere) / self.model_bytes,
-            "peak_mb": peak_bytes() / MEGABYTE,
-            "journal_mb": (self.folder / "events.jsonl").stat().st_size / MEGABYTE,
+            "resident_mb": resident,
+            "peak_mb": memory_mb("VmHWM"),
+            "journal_mb": (self.folder / JOURNAL).stat().st_size / MEGABYTE,
             "checkpoint_mb": sum(f.stat().st_size for f in self.folder.glob("checkpoint*")) / MEGABYTE,
             "checkpoint_s": saved,
         }
@@ -118,31 +118,33 @@ def tensor_bytes() -> int:
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}.values())
 
 
-def peak_bytes() -> int:
-    """The largest resident set since ``reset_peak`` (Linux), or of the whole process."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+def memory_mb(what: str) -> float:
+    """Megabytes of this process's resident set: now (``VmRSS``) or its peak since ``reset_peak`` (``VmHWM``); Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{what}:")) / MEGABYTE
 
 
 def reset_peak() -> None:
-    """Begin a new peak where the system can."""
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
+    """Begin a new peak."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def points(lab: Laboratory, updates: int) -> dict[str, dict[str, Any]]:
+    """A new world after ``updates`` a client on average, after three times as many, after an erasure."""
+    clients = len(lab.federation.clients)
+    with tempfile.TemporaryDirectory() as name, Journal(Path(name) / JOURNAL) as journal:
+        scale = Scale(lab, Path(name), journal)
+        return {"n": scale.train(updates * clients), "3n": scale.train(3 * updates * clients), "erased": scale.erase()}
 
 
 def measure(config: Config, updates: int) -> dict[str, Any]:
-    """One size: after ``updates`` a client on average, after three times as many, after an erasure. In this process."""
+    """One size, in this process."""
     torch.set_num_threads(1)
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     lab = prepare(config)
-    clients = config.data.partition.clients
-    empty = peak_bytes() / MEGABYTE
-    with tempfile.TemporaryDirectory() as folder:
-        scale = Scale(lab, Path(folder))
-        points = {"n": scale.train(updates * clients), "3n": scale.train(3 * updates * clients), "erased": scale.erase()}
-    return {"clients": clients, "model_mb": scale.model_bytes / MEGABYTE, "empty_mb": empty, "points": points}
+    empty = memory_mb("VmRSS")
+    size = nbytes(lab.worker().initial()) / MEGABYTE
+    return {"clients": len(lab.federation.clients), "model_mb": size, "empty_mb": empty, "points": points(lab, updates)}
 
 
 def measure_all(sizes: Sequence[int], updates: int, seed: int) -> list[dict[str, Any]]:

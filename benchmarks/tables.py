@@ -1,0 +1,153 @@
+"""Rewrite the tables of docs/benchmarks.md from benchmarks/results/*.json, so that no number there is typed by hand.
+
+``python benchmarks/tables.py`` writes, ``--check`` only says whether the page is up to date (exit code 1 if not).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results"
+NOTHING = "Nothing has been measured yet.\n"
+Document = Mapping[str, Any]
+
+
+def overhead(document: Document) -> str:
+    """CPU time of the simulator against the bare loops."""
+    found, start, calls = document["summary"], document["start"], document["calls"]
+    rows = [
+        ["**in training and evaluation**", *_spread(found["share"], _percent)],
+        ["CPU seconds of the experiment", *_spread(found["simulator_s"], _seconds)],
+        ["… training at clients and server", *_spread(found["training_s"], _seconds)],
+        ["… evaluation", *_spread(found["evaluation_s"], _seconds)],
+        ["… all the rest", *_spread(found["rest_s"], _seconds)],
+        ["the same steps through the library's functions, of the experiment's time", *_ratio(found, "functions")],
+        ["the same steps in plain PyTorch, of the experiment's time", *_ratio(found, "pytorch")],
+    ]
+    measured = [run["difference"] for run in document["repetitions"]]
+    apart = (
+        max(found["pytorch train"]["median"] for found in measured),
+        max(found["pytorch train"]["max"] for found in measured),
+    )
+    evaluations = calls["point"] + calls["phase_and_probs"]
+    return (
+        _table(["", "median", "min", "max"], rows)
+        + f"\n{len(measured)} repetitions of {document['config']['horizon_s']:g} virtual seconds: {calls['train']} client tasks of "
+        f"{document['config']['training']['steps']} steps, {calls['calibrate']} calibrations, {evaluations} evaluations. Apart from "
+        f"the table, once per process: {start['imports_s']:.1f} s for imports, {start['first_optimizer_s']:.1f} s for what torch "
+        f"imports when the first optimizer is made, {start['laboratory_s']:.1f} s for loading the data and building the laboratory. "
+        f"The library's functions gave the simulator's updates bit for bit"
+        f"{'' if _identical(measured) else ' (NOT: they differ)'}; an entry of a plain update is off by at most {apart[0]:.0e} in the "
+        f"median task and {apart[1]:.0e} in the worst.\n"
+    )
+
+
+def scale(document: Document) -> str:
+    """Memory, disk and time by the number of clients."""
+    heads = ["clients", "updates applied", "models held", "their MB", "MB resident over empty", "peak MB over empty"]
+    heads += ["checkpoint MB", "journal MB", "ms of protocol, ledger, journal an update", "s a checkpoint"]
+    rows = [_size(size, point) for size in document["sizes"] for point in ("n", "3n", "erased")]
+    empty = ", ".join(f"{size['empty_mb']:.0f}" for size in document["sizes"])
+    return (
+        _table(heads, rows)
+        + f"\nThe three rows of a size: after {document['updates']} updates a client on average, after {3 * document['updates']}, after "
+        f"the erasure of one client and the end of its guard. Empty, that is with torch, the data and the laboratory but before the "
+        f"first update, the processes held {empty} MB. One model is {document['sizes'][0]['model_mb']:.3f} MB.\n"
+    )
+
+
+TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale}
+
+
+def block(name: str, measured: Path) -> str:
+    """What stands between the markers of one benchmark."""
+    if not measured.exists():
+        return NOTHING
+    document = json.loads(measured.read_text(encoding="utf-8"))
+    return f"{provenance(document)}\n\n{TABLES[name](document)}"
+
+
+def provenance(document: Document) -> str:
+    """Where a document's numbers come from."""
+    machine, versions = document["machine"], document["versions"]
+    changed = " with uncommitted changes" if document["changed"] else ""
+    return (
+        f"Seed {document['seed']}, commit {document['commit'][:12]}{changed}; {machine['processor']}, {machine['cores']} cores, load "
+        f"{machine['load_before']:.1f} before it began; Python {versions['python']}, torch {versions['torch']}."
+    )
+
+
+def rewritten(page: str, results: Path) -> str:
+    """The page with every table renewed; exits where a marker is missing."""
+    for name in TABLES:
+        begin, end = f"<!-- {name}: written by benchmarks/tables.py -->\n", f"<!-- end of {name} -->"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            sys.exit(f"docs/benchmarks.md: the markers of {name} are missing; put them back")
+        page = before + begin + "\n" + block(name, results / f"{name}.json") + "\n" + end + after
+    return page
+
+
+def _size(size: Document, name: str) -> list[str]:
+    point = size["points"][name]
+    return [
+        str(size["clients"]),
+        str(point["applied"]),
+        str(point["models_held"]),
+        f"{point['models_held'] * size['model_mb']:.1f}",
+        f"{point['resident_mb'] - size['empty_mb']:.0f}",
+        f"{point['peak_mb'] - size['empty_mb']:.0f}",
+        f"{point['checkpoint_mb']:.1f}",
+        f"{point['journal_mb']:.2f}",
+        f"{point['own_ms']:.1f}",
+        f"{point['checkpoint_s']:.2f}",
+    ]
+
+
+def _identical(measured: Iterable[Document]) -> bool:
+    return all(found["max"] == 0 for run in measured for name, found in run.items() if name.startswith("functions"))
+
+
+def _ratio(found: Document, name: str) -> list[str]:
+    return _spread(found[f"{name}_to_simulator"], _percent)
+
+
+def _spread(found: Mapping[str, float], text: Callable[[float], str]) -> list[str]:
+    return [text(found[key]) for key in ("median", "min", "max")]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
+    rule = ["---", *(["---:"] * (len(heads) - 1))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, rule, *rows]) + "\n"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
+    options = parser.parse_args()
+    now = PAGE.read_text(encoding="utf-8")
+    new = rewritten(now, RESULTS)
+    if options.check:
+        sys.exit(0 if new == now else "docs/benchmarks.md: not the numbers of benchmarks/results; run benchmarks/tables.py")
+    PAGE.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
