@@ -94,7 +94,7 @@ class Scale:
         return self._weighed() | {"training_ms": 1e3 * trained / updates, "own_ms": 1e3 * own / updates}
 
     def _weighed(self) -> dict[str, Any]:
-        gc.collect()
+        alive = tensor_bytes() - self.elsewhere
         resident, before = memory_mb("VmRSS"), time.process_time()
         codec.save(self.folder / "checkpoint", self.world, {"count": self.journal.sync()})
         saved = time.process_time() - before
@@ -103,7 +103,7 @@ class Scale:
             "applied": state.applied,
             "models_ledger": stored_models(state, ledger=True),
             "models_held": common.models_held(self.world),
-            "models_alive": (tensor_bytes() - self.elsewhere) / self.model_bytes,
+            "models_alive": alive / self.model_bytes,
             "resident_mb": resident,
             "peak_mb": memory_mb("VmHWM"),
             "journal_mb": (self.folder / JOURNAL).stat().st_size / MEGABYTE,
@@ -114,6 +114,7 @@ class Scale:
 
 def tensor_bytes() -> int:
     """Bytes of all tensors that this process can reach, each storage once."""
+    gc.collect()
     found = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor)]
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in found}.values())
 
