@@ -94,6 +94,9 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
     source.write_text("image,diagnosis\na.png,x\n")
     with pytest.raises(ManifestError, match=r"no column 'label' in its header \(image, diagnosis\)"):
         import_manifest(source, tmp_path / "out.npz")
+    source.write_text("")
+    with pytest.raises(ManifestError, match="no column 'image', 'label' in its header"):
+        import_manifest(source, tmp_path / "out.npz")
     source.write_text("image,label\n")
     with pytest.raises(ManifestError, match="no rows"):
         import_manifest(source, tmp_path / "out.npz")
@@ -145,10 +148,17 @@ class TestDuplicates:
     def test_across_given_splits_move_with_their_patients(self, folder: Folder, tmp_path: Path) -> None:
         # p's image of shade 1 is also q's, who is in test: p's two images move there; r stays in train
         for shade, patient, split in ((1, "p", "train"), (2, "p", "train"), (1, "q", "test"), (3, "r", "train")):
-            folder.add(shade, label="a", patient=patient, split=split)
+            folder.add(shade, label="ab"[shade == 3], patient=patient, split=split)
         report = import_manifest(folder.save(), tmp_path / "out.npz")
         assert report.moved == 2
         assert load(str(tmp_path / "out.npz")).split.tolist() == [TEST, TEST, TEST, TRAIN]
+
+    def test_a_single_class_is_refused(self, folder: Folder, tmp_path: Path) -> None:
+        for shade in range(20):
+            folder.add(shade, label="a")
+        with pytest.raises(ManifestError, match="every label is 'a'; a classifier needs at least two classes"):
+            import_manifest(folder.save(), tmp_path / "out.npz")
+        assert not (tmp_path / "out.npz").exists()
 
     def test_if_all_images_are_copies_there_is_nothing_to_split(self, folder: Folder, tmp_path: Path) -> None:
         for _ in range(10):
@@ -226,10 +236,10 @@ class TestNpz:
             load(str(write(tmp_path / "raw.npz", **arrays)))
         whole = write(tmp_path / "whole.npz", **valid()).read_bytes()
         (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(ManifestError, match="not a readable npz"):
+        with pytest.raises(ManifestError, match="not an npz file, or cut off"):
             load(str(tmp_path / "half.npz"))
         (tmp_path / "text.npz").write_text("hello")
-        with pytest.raises(ManifestError, match="not a readable npz"):
+        with pytest.raises(ManifestError, match="not an npz file, or cut off"):
             load(str(tmp_path / "text.npz"))
 
     def test_flipped_bytes_never_pass_as_data(self, tmp_path: Path) -> None:

@@ -185,6 +185,26 @@ def test_a_broken_event_is_named_with_its_line(tmp_path: Path) -> None:
         report.write(tmp_path)
 
 
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    sample.write(tmp_path)
+    (tmp_path / "figures").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"curves\.svg: cannot be written .*; free space or allow writing"):
+        report.write(tmp_path)
+
+
+def test_clients_with_unusable_updates_are_named(tmp_path: Path) -> None:
+    update = {"t": 1.0, "event": "UpdateArrived", "outcome": "quarantined"}
+    bad = update | {"arm": "prefix", "client": "b", "reason": "update of 'b': 'w' has NaN or infinite entries"}
+    late = update | {"arm": "prefix", "client": "a", "reason": "its client is fenced by an erasure request"}
+    other = bad | {"arm": "afuic", "client": "a", "reason": "update of 'a': parameter names differ"}
+    sample.write(tmp_path, journal=[late | {"seq": 0}])
+    assert report.unusable(tmp_path) is None
+    sample.write(tmp_path, journal=[late | {"seq": 0}, bad | {"seq": 1}, bad | {"seq": 2}, other | {"seq": 3}])
+    told = report.unusable(tmp_path)
+    assert told is not None
+    assert told.startswith("3 updates were unusable and quarantined (a 1, b 2), the first: update of 'b': 'w' has NaN")
+
+
 def test_a_missing_result_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no such results file"):
         report.write(tmp_path)

@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StoreError, match="No space left"):
         codec.save(tmp_path / "checkpoint", model(2.0), {"count": 2})
     assert sorted((p.name, p.read_bytes()) for p in tmp_path.iterdir()) == before
 

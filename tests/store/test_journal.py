@@ -107,6 +107,6 @@ def test_a_full_disk_is_said_and_the_rest_is_kept(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with Journal(path, keep=1) as journal, pytest.raises(OSError, match="No space left"):
+    with Journal(path, keep=1) as journal, pytest.raises(StoreError, match=r"events\.jsonl: cannot be written \(No space left"):
         journal.sync()
     assert list(read(path)) == [{"seq": 0}]

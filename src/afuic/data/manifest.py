@@ -106,6 +106,8 @@ def _check_filled(dataset: Dataset, where: str) -> None:
         raise ManifestError(
             f"{where}: no image came into {' or '.join(empty)}; there are too few images or patients, or too many copies"
         )
+    if len(dataset.class_names) < 2:
+        raise ManifestError(f"{where}: every label is {dataset.class_names[0]!r}; a classifier needs at least two classes")
 
 
 def _from_npz(path: Path, size: int) -> _Table:
@@ -143,15 +145,15 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            names, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: cannot be read as csv ({error}); give a UTF-8 file with a header") from error
-    header = [(name or "").strip() for name in reader.fieldnames or ()]
+    header = [(name or "").strip() for name in names]
     missing = [name for name in ("image", "label") if name not in header]
     if missing or not rows:
         lack = f"no column {', '.join(map(repr, missing))} in its header ({', '.join(header)})" if missing else "no rows"
         raise ManifestError(f"{path}: {lack}; the columns are image, label and optionally site, patient, split")
-    return {key.strip(): [(row[key] or "").strip() for row in rows] for key in reader.fieldnames or () if key}
+    return {key.strip(): [(row[key] or "").strip() for row in rows] for key in names if key}
 
 
 def _named_labels(values: Strings, path: Path) -> tuple[tuple[str, ...], Ints]:

@@ -27,6 +27,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """All arrays of an npz; ManifestError for a file that is none, is truncated, or holds Python objects."""
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ManifestError(f"{path}: not an npz file, or cut off; save the arrays with numpy.savez or get the file again")
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except FileNotFoundError:

@@ -110,4 +110,8 @@ def withdrawn_patients(config: Config, federation: Federation) -> Patients:
             except DataError as error:
                 raise ConfigError(f"requests.{number}.patients of {request.client!r}: {error}") from None
             groups[request.client] = (*groups[request.client], chosen)
+            if not set(federation.clients[request.client].patients).difference(*groups[request.client]):
+                raise ConfigError(
+                    f"requests.{number}.patients: none of {request.client!r}'s patients would be left; ask for the whole client instead"
+                )
     return groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ class Event(BaseModel):
     request: str | None = None
     staleness: int | None = None
     outcome: Literal["applied", "buffered", "quarantined", "dropped"] | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ def timeline(events: Sequence[Event], methods: Sequence[str]) -> Timeline | None
     if not drawn:
         return None
     return Timeline(arm, *(_named(drawn, name) for name in ("UpdateArrived", "EraseRequested", "Released")))
+
+
+def unusable(out: Path) -> str | None:
+    """A sentence on updates that were quarantined for what they held (NaN, another shape), by client, all arms together; None: none."""
+    reasons = {event: event.reason or "" for event in read(out / "events.jsonl") if event.outcome == "quarantined"}
+    odd = [(event.client, reason) for event, reason in reasons.items() if reason.startswith("update of ")]
+    if not odd:
+        return None
+    counts = ", ".join(f"{client} {times}" for client, times in sorted(Counter(client for client, _ in odd).items()))
+    return f"{len(odd)} updates were unusable and quarantined ({counts}), the first: {odd[0][1]}; lowering training.lr may help"
 
 
 def _named(events: Sequence[Event], name: str) -> tuple[Event, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
+from afuic.errors import StoreError
 from afuic.evaluate.results import Results, load
 from afuic.report import figures, journal, summary, tables
 from afuic.report.measures import label, readable, value
@@ -40,11 +41,10 @@ def write(out: Path) -> Path:
     """
     results = readable(load(out / "results.json"))
     drawn = draw(results, journal.read(out / "events.jsonl"))
-    (out / "figures").mkdir(exist_ok=True)
     for figure in drawn.values():
-        _replace(out / "figures" / f"{figure.name}.svg", figure.svg)
+        _write(out / "figures" / f"{figure.name}.svg", figure.svg)
     page = out / "report.html"
-    _replace(page, render(results, drawn).encode())
+    _write(page, render(results, drawn).encode())
     return page
 
 
@@ -78,6 +78,15 @@ def render(results: Results, drawn: dict[str, Figure]) -> str:
         caveats=caveats(results),
         settings=tables.settings(results.config),
     )
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, content)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StoreError(f"{path}: cannot be written ({why}); free space or allow writing, then run `afuic report`") from error
 
 
 def _replace(path: Path, content: bytes) -> None:

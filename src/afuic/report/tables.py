@@ -60,7 +60,11 @@ def costs(results: Results) -> Table:
         ("Work of the server", "virtual time", lambda m: Cell(duration(m.server_s))),
         ("Data sent", "because of the erasure", lambda m: Cell(size(m.bytes_moved))),
         ("Data kept", "so that erasure is possible", lambda m: Cell(size(m.bytes_stored))),
-        ("Late updates refused", "from the erased hospital", lambda m: Cell(str(m.updates_quarantined))),
+        (
+            "Updates refused",
+            "late ones of the erased hospital, and any that were unusable",
+            lambda m: Cell(str(m.updates_quarantined)),
+        ),
         ("Erased hospital needed", "", lambda m: Cell("yes" if m.needs_target else "no")),
         (
             "Updates per hospital",

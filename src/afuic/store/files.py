@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,23 @@ from safetensors.torch import save as save_tensors
 from afuic.errors import StoreError
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the block what the machine objects to (a full disk, a folder that is read-only) becomes a StoreError naming ``path``."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StoreError(f"{path}: cannot be written ({why}); free space or allow writing, then go on with --resume") from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; OSError (for example a full disk) leaves nothing behind."""
+    """Write a file whole or not at all; StoreError (for example a full disk) leaves nothing behind."""
+    with writing(path):
+        _write_bytes(path, content)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

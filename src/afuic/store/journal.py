@@ -11,32 +11,38 @@ from types import TracebackType
 from typing import Any
 
 from afuic.errors import StoreError
+from afuic.store.files import writing
 
 
 class Journal:
     """Appends lines; ``sync`` makes them durable and says how many there are, which is what a checkpoint refers to."""
 
     def __init__(self, path: Path, keep: int = 0) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.count = _truncate(path, keep)
-        self._file = path.open("a", encoding="utf-8")
+        self.path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.count = _truncate(path, keep)
+            self._file = path.open("a", encoding="utf-8")
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add one object."""
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with writing(self.path):
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.count += 1
 
     def sync(self) -> int:
         """Make everything appended durable; the number of lines."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return self.count
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        with writing(self.path):
+            self._file.close()
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
