@@ -44,8 +44,8 @@ def overhead(document: Document) -> str:
         f"the table, once per process: {start['imports_s']:.1f} s for imports, {start['first_optimizer_s']:.1f} s for what torch "
         f"imports when the first optimizer is made, {start['laboratory_s']:.1f} s for loading the data and building the laboratory. "
         f"The library's functions gave the simulator's updates bit for bit"
-        f"{'' if _identical(measured) else ' (NOT: they differ)'}; an entry of a plain update is off by at most {apart[0]:.0e} in the "
-        f"median task and {apart[1]:.0e} in the worst.\n"
+        f"{'' if _identical(measured) else ' (NOT: they differ)'}; an entry of a plain update differs by {_small(apart[0])} in the "
+        f"median task and by at most {_small(apart[1])} in the worst, where rounding grew over its steps.\n"
     )
 
 
@@ -122,6 +122,10 @@ def _ratio(found: Document, name: str) -> list[str]:
 
 def _spread(found: Mapping[str, float], text: Callable[[float], str]) -> list[str]:
     return [text(found[key]) for key in ("median", "min", "max")]
+
+
+def _small(value: float) -> str:
+    return f"{value:.0e}" if value else "nothing"
 
 
 def _percent(value: float) -> str:
