@@ -109,7 +109,7 @@ def test_a_folder_with_another_run_is_refused(finished: tuple[Path, Results], tm
         ({"requests": []}, "requests: there is none"),
         ({"requests": [{"patients": 999}]}, r"requests\.0\.patients of 'hospital-0': cannot choose 999"),
         ({"requests": [{"patients": ["nobody"]}]}, r"requests\.0\.patients of 'hospital-0': 1 of 1 patients .*'nobody'"),
-        ({"requests": [{"patients": 67}]}, r"requests\.0\.patients: none of 'hospital-0's patients would be left"),
+        ({"requests": [{"patients": 67}]}, r"requests\.0\.patients: leaves 'hospital-0' none; ask for the whole"),
         ({"options": {"afuic": {"oracle": True}}, "data": {"name": "phantom"}}, r"options\.afuic\.oracle: .*no trigger"),
     ],
 )

@@ -112,6 +112,6 @@ def withdrawn_patients(config: Config, federation: Federation) -> Patients:
             groups[request.client] = (*groups[request.client], chosen)
             if not set(federation.clients[request.client].patients).difference(*groups[request.client]):
                 raise ConfigError(
-                    f"requests.{number}.patients: none of {request.client!r}'s patients would be left; ask for the whole client instead"
+                    f"requests.{number}.patients: leaves {request.client!r} none; ask for the whole client instead"
                 )
     return groups
