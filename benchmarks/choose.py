@@ -1,9 +1,10 @@
 """Which parts of AFU-IC become its defaults: every trial on validation images and on seeds that are never reported.
 
-Half of the validation split plays the server's calibration set, the other half the test set; the real test images are not loaded into the
-federation at all. For each seed the shared past and two retrained references run once; every candidate branches from that past and trains on
-for a sixth of the past's length. Nothing that scores a candidate uses the trigger: utility (accuracy, AUROC) against the
-retrained models at release and at its lowest point afterwards, forget accuracy and loss, and distance of outputs to the retrained models.
+Half of the validation split plays the server's calibration set, the other half the test set; the real test images are not loaded
+into the federation at all. For each seed the shared past and two retrained references run once; every candidate branches from that
+past and trains on for a sixth of the past's length. Nothing that scores a candidate uses the trigger: utility (accuracy, AUROC)
+against the retrained models at release and at its lowest point afterwards, forget accuracy and loss, and distance of outputs to
+the retrained models.
 
     python benchmarks/choose.py [--work DIR] [--only NAME …]      resumable: finished trials are kept in DIR and in the JSON
 """

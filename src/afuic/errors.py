@@ -1,21 +1,21 @@
 """Every error afuic raises on purpose, so that a caller can catch one class and a user sees one sentence.
 
-    AfuicError
-    ├── ConfigError            a configuration value is unknown, impossible or contradictory
-    ├── DataError              a data set is missing, corrupt, or would leak
-    │   ├── ChecksumError      bytes differ from the published checksum
-    │   ├── ManifestError      a user's manifest or npz is malformed
-    │   └── LeakError          images are shared between sets that must be disjoint
-    ├── ModelError             a network cannot be used with a contribution ledger
-    ├── ParamsError            parameters of the wrong names, shapes, types, or not finite
-    ├── ProtocolError          an event that the protocol does not allow
-    │   ├── UnknownClient      no client of that name in the federation
-    │   ├── AlreadyErased      the client was erased before
-    │   ├── IllegalEvent       the event does not fit the request's state
-    │   └── InvariantViolation the ledger identity or another invariant does not hold
-    ├── StoreError             a run folder, checkpoint or model file is unusable
-    ├── TaskStopped            a task was told to stop before its last batch
-    └── RunInterrupted         the user stopped a run; it can be resumed
+AfuicError
+├── ConfigError            a configuration value is unknown, impossible or contradictory
+├── DataError              a data set is missing, corrupt, or would leak
+│   ├── ChecksumError      bytes differ from the published checksum
+│   ├── ManifestError      a user's manifest or npz is malformed
+│   └── LeakError          images are shared between sets that must be disjoint
+├── ModelError             a network cannot be used with a contribution ledger
+├── ParamsError            parameters of the wrong names, shapes, types, or not finite
+├── ProtocolError          an event that the protocol does not allow
+│   ├── UnknownClient      no client of that name in the federation
+│   ├── AlreadyErased      the client was erased before
+│   ├── IllegalEvent       the event does not fit the request's state
+│   └── InvariantViolation the ledger identity or another invariant does not hold
+├── StoreError             a run folder, checkpoint or model file is unusable
+├── TaskStopped            a task was told to stop before its last batch
+└── RunInterrupted         the user stopped a run; it can be resumed
 """
 
 from __future__ import annotations
