@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def test_a_stopped_run_resumes_to_the_same_bytes(
     experiment.run(small(), out, resume=True)
     assert (out / "results.json").read_bytes() == (finished[0] / "results.json").read_bytes()
     assert (out / "events.jsonl").read_bytes() == (finished[0] / "events.jsonl").read_bytes()
+
+
+def test_resuming_a_whole_run_clears_what_a_late_stop_left(finished: tuple[Path, Results], tmp_path: Path) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / "arms" / "prefix").mkdir(parents=True)
+    assert experiment.run(small(), tmp_path / "run", resume=True) == finished[1]
+    assert not (tmp_path / "run" / "arms").exists()
 
 
 def _stop(arm: str, t: float) -> Callable[[Progress], None]:

@@ -62,6 +62,7 @@ def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = Fa
     report = progress or (lambda _: None)
     _check_folder(config, out, resume)
     if (out / "results.json").exists():
+        shutil.rmtree(out / "arms", ignore_errors=True)  # a stop between the two leaves it behind
         return written.load(out / "results.json")
     lab = laboratory(config)
     _claim(config, out)
