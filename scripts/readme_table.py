@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from afuic.evaluate.results import Results, load
+from afuic.report.measures import readable
 from afuic.report.tables import Cell, outcome
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ def block(measured: Path) -> str:
 
 def markdown(results: Results) -> str:
     """The outcome of one run as a table: measures down, methods across."""
-    table = outcome(results)
+    table = outcome(readable(results))
     lines = [["", *table.columns], ["---"] * (1 + len(table.columns))]
     lines += [[f"{row.label} ({row.hint})" if row.hint else row.label, *map(_cell, row.cells)] for row in table.rows]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
