@@ -54,6 +54,13 @@ def test_csv_to_npz_and_back(folder: Folder, tmp_path: Path) -> None:
         assert len(set(dataset.split[dataset.patient == patient].tolist())) == 1
 
 
+def test_the_licence_is_kept_with_the_set(folder: Folder, tmp_path: Path) -> None:
+    import_manifest(fill(folder).save(), tmp_path / "out.npz", licence="CC BY-NC 4.0")
+    assert load(str(tmp_path / "out.npz")).licence == "CC BY-NC 4.0"
+    import_manifest(write(tmp_path / "in.npz", **valid(), licence="CC0"), tmp_path / "from.npz")
+    assert load(str(tmp_path / "from.npz")).licence == "CC0"
+
+
 def test_the_same_source_gives_the_same_bytes(folder: Folder, tmp_path: Path) -> None:
     source = fill(folder).save()
     for name in ("a.npz", "b.npz"):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from afuic.config import parse
 from afuic.engines import experiment
 from afuic.engines.arm import Progress
+from afuic.engines.laboratory import prepare
 from afuic.errors import ConfigError, LeakError, RunInterrupted, StoreError
 from afuic.evaluate.results import Results, load, schema
 from afuic.params import digest
@@ -205,6 +206,12 @@ def test_the_three_forms_of_patient_erasure(form: str, tmp_path: Path) -> None:
     assert ("ScrubArrived" in kinds) == (form != "remove")
     after = [json.loads(e) for e in events if json.loads(e)["t"] > 40]
     assert any(e["event"] == "UpdateArrived" and e["client"] == "hospital-0" and e["outcome"] == "applied" for e in after)
+
+
+def test_patients_drawn_for_a_second_request_are_not_those_of_the_first() -> None:
+    twice = [{"client": "hospital-0", "at": at, "patients": 25} for at in (0.3, 0.5)]
+    first, second = prepare(small(requests=twice, methods=["afuic"])).patients["hospital-0"]
+    assert len(set(first) | set(second)) == 50
 
 
 def test_training_is_single_threaded() -> None:

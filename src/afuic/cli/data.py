@@ -51,6 +51,9 @@ def import_(
     ],
     out: Annotated[Path, typer.Option(help="The npz to write; its path is then the data.name of a run.")],
     name: Annotated[str | None, typer.Option(help="Name of the set.", show_default="the source's")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the images, kept with the set.", show_default="the source's, or unknown")
+    ] = None,
     size: Annotated[int, typer.Option(min=8, max=512, help="Side length of the images in pixels.")] = 28,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the division into train, val and test.")] = 0,
     val: Annotated[float, typer.Option(help="Share of the validation images.")] = 0.1,
@@ -59,7 +62,7 @@ def import_(
     """Make a data set of your own images; a patient's images and duplicates never cross a split."""
     from afuic.data import import_manifest
 
-    report = import_manifest(source, out, name=name, size=size, seed=seed, val=val, test=test)
+    report = import_manifest(source, out, name=name, licence=licence, size=size, seed=seed, val=val, test=test)
     sites = ", ".join(f"{site} {count}" for site, count in report.sites.items()) or "none named"
     typer.echo(f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images")
     typer.echo(f"classes: {', '.join(report.class_names)}")

@@ -58,13 +58,22 @@ class _Table:
 
 
 def import_manifest(
-    source: Path, out: Path, *, name: str | None = None, size: int = 28, seed: int = 0, val: float = 0.1, test: float = 0.2
+    source: Path,
+    out: Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    size: int = 28,
+    seed: int = 0,
+    val: float = 0.1,
+    test: float = 0.2,
 ) -> ImportReport:
     """Read ``source``, resize to ``size`` × ``size``, split by patient, and write ``out`` for ``load``.
 
     Without splits of its own the set is divided into about ``test`` and ``val`` shares within each site and class. Images with the same
     bytes and images of one patient stay together (see ``splits``). The same arguments give the same bytes. ManifestError names the
-    row or file that cannot be used; ConfigError for impossible shares.
+    row or file that cannot be used; ConfigError for impossible shares. ``licence`` is recorded with the set; None: what the
+    source names, else "unknown".
     """
     if val < 0 or test <= 0 or val + test >= 1:
         raise ConfigError(f"val = {val}, test = {test}: give shares with test above 0 and val + test below 1")
@@ -72,15 +81,15 @@ def import_manifest(
         raise ConfigError(f"{out}: the result would overwrite its source; choose another file")
     table = _from_npz(source, size) if source.suffix == ".npz" else _from_csv(source, size)
     split, moved = _split(table, str(source), seed, val, test)
-    dataset = _dataset(table, split, name or source.stem, source.name)
+    dataset = _dataset(table, split, name or source.stem, source.name, licence or table.licence)
     _check_filled(check(dataset, str(source)), str(source))
     write_dataset(dataset, out)
     return _report(dataset, out, moved, table.original)
 
 
-def _dataset(table: _Table, split: Bytes, name: str, source: str) -> Dataset:
+def _dataset(table: _Table, split: Bytes, name: str, source: str, licence: str) -> Dataset:
     columns = table.images, table.labels, split, table.site, table.patient
-    return Dataset(name, *columns, class_names=table.class_names, licence=table.licence, source=source)
+    return Dataset(name, *columns, class_names=table.class_names, licence=licence, source=source)
 
 
 def _report(dataset: Dataset, out: Path, moved: int, original: tuple[int, int]) -> ImportReport:
@@ -127,7 +136,7 @@ def _from_npz(path: Path, size: int) -> _Table:
 
 
 def _checked(table: _Table, size: int, path: Path) -> _Table:
-    check(_dataset(table, np.zeros(len(table.labels), dtype=np.uint8), "", ""), str(path))
+    check(_dataset(table, np.zeros(len(table.labels), dtype=np.uint8), "", "", ""), str(path))
     return replace(table, images=resize(table.images, size))
 
 

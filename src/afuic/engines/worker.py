@@ -99,6 +99,12 @@ class Worker:
         return torch_stream(self.config.seed, *self.family, *path)
 
 
+def _still_there(federation: Federation, groups: Patients, client: str) -> ClientData:
+    gone = tuple(sorted({p for group in groups[client] for p in group}))
+    data = federation.clients[client]
+    return split_forget(data, gone)[1] if gone else data
+
+
 def withdrawn_patients(config: Config, federation: Federation) -> Patients:
     """Which patients each request of the configuration names; drawn at random where it gives a number."""
     groups: dict[str, tuple[tuple[str, ...], ...]] = dict.fromkeys(federation.clients, ())
@@ -106,7 +112,7 @@ def withdrawn_patients(config: Config, federation: Federation) -> Patients:
         if request.patients is not None:
             draws = stream(config.seed, "patients", number)
             try:
-                chosen = choose_patients(federation.clients[request.client], request.patients, draws)
+                chosen = choose_patients(_still_there(federation, groups, request.client), request.patients, draws)
             except DataError as error:
                 raise ConfigError(f"requests.{number}.patients of {request.client!r}: {error}") from None
             groups[request.client] = (*groups[request.client], chosen)
