@@ -50,15 +50,16 @@ class Plain:
             raise ValueError("the bare loop knows distillation with Adam only; use the default options of afuic")
         generator = _stream(self.config, worker, "calibrate", job.job)
         self.module.eval()
-        soft = torch.stack([self._soft(teacher) for teacher in job.teachers]).mean(0)
+        plan = list(batches(len(self.calibration), spec.batch, spec.steps, generator))
+        soft = torch.stack([self._soft(teacher, torch.unique(torch.cat(plan))) for teacher in job.teachers]).mean(0)
         parameters = self._load(job.student)
-        self._distil(parameters, soft, spec, generator)
+        self._distil(parameters, soft, spec, plan)
         return {name: p.detach().clone() for name, p in self.module.named_parameters()}
 
-    def _distil(self, parameters: list[nn.Parameter], soft: Tensor, spec: Calibration, generator: torch.Generator) -> None:
+    def _distil(self, parameters: list[nn.Parameter], soft: Tensor, spec: Calibration, plan: list[Tensor]) -> None:
         optimizer = torch.optim.Adam(parameters, lr=spec.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.steps)
-        for index in batches(len(self.calibration), spec.batch, spec.steps, generator):
+        for index in plan:
             optimizer.zero_grad()
             student = functional.log_softmax(self.module(self.calibration[index]), dim=1)
             functional.kl_div(student, soft[index], reduction="batchmean").backward()
@@ -67,9 +68,10 @@ class Plain:
             schedule.step()
 
     @torch.no_grad()
-    def _soft(self, teacher: Params) -> Tensor:
+    def _soft(self, teacher: Params, used: Tensor) -> Tensor:
         self._load(teacher)
-        return torch.cat([self.module(part).softmax(dim=1) for part in torch.split(self.calibration, 256)])
+        taught = torch.cat([self.module(part).softmax(dim=1) for part in torch.split(self.calibration[used], 256)])
+        return taught.new_zeros(len(self.calibration), taught.shape[1]).index_copy(0, used, taught)
 
     @torch.no_grad()
     def _load(self, params: Params) -> list[nn.Parameter]:

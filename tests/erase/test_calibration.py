@@ -112,6 +112,11 @@ def test_few_images_are_enough() -> None:
 
 def test_the_cost_in_passes() -> None:
     # forward and backward 1, the teacher's forward a third, the augmented student's own pass 1
-    assert Calibration(distil=1, invariance=0).passes == pytest.approx(4 / 3)
-    assert Calibration(distil=0, invariance=1).passes == 2
-    assert Calibration(distil=1, invariance=1).passes == pytest.approx(7 / 3)
+    # 10 steps of 4 images: 40 passes; a teacher's forward of each of the 12 images once: 12 / 3; under Φ anew in each step: 40 / 3
+    plain = Calibration(steps=10, batch=4, distil=1, invariance=0)
+    assert plain.passes(12, 1) == pytest.approx(40 + 12 / 3)
+    assert plain.passes(12, 5) == pytest.approx(40 + 5 * 12 / 3)
+    assert plain.passes(1000, 1) == pytest.approx(40 + 40 / 3)
+    assert plain.passes(2, 1) == pytest.approx(20 + 2 / 3)
+    assert plain.model_copy(update={"augmented": True}).passes(12, 1) == pytest.approx(40 + 40 / 3)
+    assert plain.model_copy(update={"distil": 0, "invariance": 1}).passes(12, 1) == 80

@@ -154,8 +154,8 @@ class Simulator:
         self._push(t, NORMAL, failed, None if failed else work)
 
     def _at_server(self, job: fx.Calibrate) -> None:
-        batch = min(job.spec.batch, len(self.worker.federation.calibration))
-        seconds = self.fleet.server_s(job.spec.steps * batch * job.spec.passes)
+        images = len(self.worker.federation.calibration)
+        seconds = self.fleet.server_s(job.spec.passes(images, len(job.teachers)))
         self._count(server_s=seconds)
         self._push(self.world.t + seconds, NORMAL, None, job)
 

@@ -40,10 +40,14 @@ class Calibration(Section):
     augmentation: Augmentation = Augmentation()
     max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
 
-    @property
-    def passes(self) -> float:
-        """Forward-and-backward passes of one image in one step, for the clock: a forward alone is a third."""
-        return 1.0 + (1 / 3 if self.distil else 0) + (1.0 if self.invariance else 0)
+    def passes(self, count: int, teachers: int) -> float:
+        """Image passes, forward and backward, for ``count`` calibration images and that many teachers; a forward is a third of one.
+
+        A teacher sees each image that is used once, unless it is augmented anew in every step.
+        """
+        used = self.steps * min(self.batch, count)
+        taught = (used if self.augmented else min(used, count)) if self.distil else 0
+        return used * (2.0 if self.invariance else 1.0) + taught * teachers / 3
 
 
 def calibrate(
@@ -61,8 +65,9 @@ def calibrate(
     """
     leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
     optimizer, schedule = _optimizer(list(leaf.values()), spec)
-    soft = _soft_labels(forward, teachers, images) if teachers and spec.distil and not spec.augmented else None
-    for index in _batches(len(images), spec, generator):
+    plan = list(_batches(len(images), spec, generator))
+    soft = _taught_once(forward, teachers, images, plan) if teachers and spec.distil and not spec.augmented else None
+    for index in plan:
         batch = images[index]
         target = None if soft is None else soft[index]
         if teachers and spec.distil and spec.augmented:
@@ -102,6 +107,15 @@ def _soft_labels(forward: Forward, teachers: tuple[Params, ...], images: torch.T
     with torch.no_grad():
         parts = [torch.stack([forward(t, x).softmax(dim=1) for t in teachers]).mean(0) for x in torch.split(images, 256)]
     return torch.cat(parts)
+
+
+def _taught_once(
+    forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor, plan: list[torch.Tensor]
+) -> torch.Tensor:
+    """The teachers' probabilities for every image, computed only for those that the plan uses; NaN elsewhere."""
+    used = torch.unique(torch.cat(plan))
+    taught = _soft_labels(forward, teachers, images[used])
+    return taught.new_full((len(images), taught.shape[1]), torch.nan).index_copy(0, used, taught)
 
 
 def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Iterator[torch.Tensor]:
