@@ -40,34 +40,52 @@ BASE = (
     "evaluation.images=856",
     f"evaluation.retrained={REFERENCES}",
 )
-HEAL = {"steps": 150, "lr": 0.002}
-GUARD = {"calibration": {"steps": 3, "lr": 0.0005}}
+HEAL = {"steps": 150, "batch": 64, "lr": 0.002}
+HEAL2 = {"steps": 600, "batch": 32, "lr": 0.002}
+GUARD = {"steps": 3, "batch": 64, "lr": 0.0005}
 NONE = {"calibration": "none", "versions": 0}
+CONSISTENCY = {**GUARD, "distil": 0.0, "invariance": 1.0}
+
+
+def first(heal: dict[str, Any] | None = None, guard: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
+    """A candidate of the first round: what it started from, with some parts changed."""
+    return {"heal": {**HEAL, **(heal or {})}, "guard": {"calibration": GUARD, **(guard or {})}, **other}
+
+
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "heal 75": {"heal": {"steps": 75, "lr": 0.002}},
-    "heal 300": {"heal": {"steps": 300, "lr": 0.002}},
-    "heal lr 0.001": {"heal": {"steps": 150, "lr": 0.001}},
-    "heal lr 0.005": {"heal": {"steps": 150, "lr": 0.005}},
-    "heal sgd 0.05": {"heal": {"steps": 150, "lr": 0.05, "optimizer": "sgd"}},
-    "heal augmented": {"heal": {**HEAL, "augmented": True}},
-    "heal augmented 300": {"heal": {"steps": 300, "lr": 0.002, "augmented": True}},
-    "heal + invariance": {"heal": {**HEAL, "invariance": 1.0}},
-    "teacher average": {"teacher": "average"},
-    "teacher ensemble": {"teacher": "ensemble"},
-    "no guard": {"guard": NONE},
-    "guard consistency": {
-        "guard": {"teacher": False, "calibration": {"steps": 3, "lr": 0.0005, "distil": 0.0, "invariance": 1.0}}
+    "round 1: 150 x 64, guard 3": first(),
+    "heal 75": first({"steps": 75}),
+    "heal 300": first({"steps": 300}),
+    "heal lr 0.001": first({"lr": 0.001}),
+    "heal lr 0.005": first({"lr": 0.005}),
+    "heal sgd 0.05": first({"lr": 0.05, "optimizer": "sgd"}),
+    "heal augmented": first({"augmented": True}),
+    "heal augmented 300": first({"steps": 300, "augmented": True}),
+    "heal + invariance": first({"invariance": 1.0}),
+    "teacher average": first(teacher="average"),
+    "teacher ensemble": first(teacher="ensemble"),
+    "no guard": first(guard=NONE),
+    "guard consistency": first(guard={"teacher": False, "calibration": CONSISTENCY}),
+    "guard lr 0.001": first(guard={"calibration": {**GUARD, "lr": 0.001}}),
+    "guard 6 steps": first(guard={"calibration": {**GUARD, "steps": 6}}),
+    "guard + project": first(guard={"project": True}),
+    "guard project only": first(guard={"calibration": "none", "project": True}),
+    "guard half step": first(guard={"server_step": 0.5}),
+    "guard augmented": first(guard={"calibration": {**GUARD, "augmented": True}}),
+    "carriers damp": first(carriers={"policy": "damp"}),
+    "carriers project": first(carriers={"policy": "project"}),
+    "carriers drop": first(carriers={"policy": "drop"}),
+    "round 2: 300 x 64, lr 0.002": {"heal": {"steps": 300, "batch": 64, "lr": 0.002}},
+    "round 2: 300 x 64, lr 0.004": {"heal": {"steps": 300, "batch": 64, "lr": 0.004}},
+    "round 2: 600 x 32, lr 0.002": {"heal": {"steps": 600, "batch": 32, "lr": 0.002}},
+    "round 2: 600 x 32, lr 0.004": {"heal": {"steps": 600, "batch": 32, "lr": 0.004}},
+    "round 2: 600 x 32, guard 6": {"heal": HEAL2, "guard": {"calibration": {**GUARD, "steps": 6}}},
+    "round 2: 600 x 32, guard 6 augmented": {
+        "heal": HEAL2,
+        "guard": {"calibration": {**GUARD, "steps": 6, "augmented": True}},
     },
-    "guard lr 0.001": {"guard": {"calibration": {"steps": 3, "lr": 0.001}}},
-    "guard 6 steps": {"guard": {"calibration": {"steps": 6, "lr": 0.0005}}},
-    "guard + project": {"guard": {**GUARD, "project": True}},
-    "guard project only": {"guard": {"calibration": "none", "project": True}},
-    "guard half step": {"guard": {**GUARD, "server_step": 0.5}},
-    "guard augmented": {"guard": {"calibration": {"steps": 3, "lr": 0.0005, "augmented": True}}},
-    "carriers damp": {"carriers": {"policy": "damp"}},
-    "carriers project": {"carriers": {"policy": "project"}},
-    "carriers drop": {"carriers": {"policy": "drop"}},
+    "round 2: 600 x 32, damp": {"heal": HEAL2, "carriers": {"policy": "damp"}},
+    "round 2: 600 x 32, no guard": {"heal": HEAL2, "guard": NONE},
 }
 
 

@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {
     "requests": [{"client": "hospital-0", "at": 0.5}],
     "evaluation": {"every_s": 10.0, "images": 50, "retrained": 2},
     "options": {
-        "afuic": {"heal": {"steps": 10}, "guard": {"versions": 6, "calibration": {"steps": 1}}},
+        "afuic": {"heal": {"steps": 10, "batch": 64}, "guard": {"versions": 6, "calibration": {"steps": 1}}},
         "afuic-paper": {"ascent": {"objective": "ascent", "steps": 3, "retain": 0.0, "distil": 0.0, "bound": 100.0}},
     },
 }

@@ -26,7 +26,7 @@ class Options(Section):
     server_steps: Literal["remove", "keep"] = Field(
         "remove", description="what becomes of server steps whose teacher contained c"
     )
-    guard: Guard = Guard(calibration=Calibration(steps=3, lr=0.0005))
+    guard: Guard = Guard()
     carriers: Carriers = Carriers()
     client: Scrub | None = Field(None, description="refinement at the client, where it is reachable")
     patients: Literal["remove", "scrub", "both"] = Field("remove", description="form of patient erasure: (a), (b), (c)")

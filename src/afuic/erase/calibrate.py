@@ -30,9 +30,9 @@ class Calibration(Section):
     the distillation, which makes few images go further.
     """
 
-    steps: int = Field(150, ge=1, description="optimizer steps")
-    batch: int = Field(64, ge=2, description="calibration images in a step")
-    lr: float = Field(0.002, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
+    steps: int = Field(600, ge=1, description="optimizer steps")
+    batch: int = Field(32, ge=2, description="calibration images in a step")
+    lr: float = Field(0.004, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd has momentum 0.9")
     distil: float = Field(1.0, ge=0, description="weight of KL(teacher ‖ student)")
     invariance: float = Field(0.0, ge=0, description="weight of the consistency under Φ")

@@ -22,6 +22,14 @@ Merge = Literal["rebase", "replace", "restart", "none"]
 Teacher = Literal["snapshot", "average", "ensemble"]
 
 
+class Guarding(Calibration):
+    """Calibration with a guard's defaults: a few careful steps."""
+
+    steps: int = Field(3, ge=1, description="optimizer steps each time the model has changed")
+    batch: int = Field(64, ge=2, description="calibration images in a step")
+    lr: float = Field(0.0005, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
+
+
 class Guard(Section):
     """What keeps the influence from coming back for ``versions`` aggregation steps after the release.
 
@@ -30,7 +38,7 @@ class Guard(Section):
     """
 
     versions: int = Field(30, ge=0, description="aggregation steps after the release; 0: no guard")
-    calibration: Calibration | None = None
+    calibration: Guarding | None = Guarding()
     teacher: bool = Field(True, description="distil the model before removal; false: consistency alone")
     project: bool = Field(False, description="take out of each step what points back along C_c")
     server_step: float = Field(1.0, gt=0, le=1, description="factor on each step while the window is open")
@@ -64,7 +72,7 @@ class Plan:
     scrub_first: bool = False
     fallback: Plan | None = None
     deadline_s: float = 3600.0
-    guard: Guard = Guard(versions=0)
+    guard: Guard = Guard(versions=0, calibration=None)
     carriers: Carriers = Carriers()
     restart_s: float = 0.0
     oracle: bool = False
