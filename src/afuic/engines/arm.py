@@ -181,7 +181,6 @@ class Run:
         latencies = [r.released_t - r.asked_t for r in known if r.released_t is not None]
         return {
             "digest": digest(st.model),
-            "identity_gap": st.ledger.residual(st.model),
             "events": self.notes.events,
             "t": self.world.t,
             "phases": self.notes.phases,

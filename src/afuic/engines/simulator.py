@@ -63,10 +63,6 @@ class World:
     sequence: int = 0
     account: Account = Account()
 
-    def copy(self) -> World:
-        """A branch that shares the (immutable) models."""
-        return World(self.state, self.t, list(self.queue), self.sequence, self.account)
-
 
 Watch = Callable[[Event, State, State, tuple[Effect, ...]], None]
 """Called after each event with the event, the state before, the state after, and the effects."""
