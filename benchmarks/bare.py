@@ -44,10 +44,10 @@ class Plain:
         return {name: p.detach() - task.base[name] for name, p in self.module.named_parameters()}
 
     def calibrate(self, worker: Any, job: Calibrate) -> Params:
-        """Distillation at the server by ``torch.optim.Adam``; other objectives are not part of the benchmark."""
+        """Distillation of fixed length at the server by ``torch.optim.Adam``; other objectives are not part of the benchmark."""
         spec = job.spec
-        if spec.invariance or spec.augmented or spec.optimizer != "adam":
-            raise ValueError("the bare loop knows distillation with Adam only; use the default options of afuic")
+        if spec.invariance or spec.augmented or spec.gain or spec.optimizer != "adam":
+            raise ValueError("the bare loop knows distillation of fixed length with Adam only; set heal.gain to none")
         generator = _stream(self.config, worker, "calibrate", job.job)
         self.module.eval()
         plan = list(batches(len(self.calibration), spec.batch, spec.steps, generator))
@@ -97,7 +97,7 @@ class Functions:
         generator = _stream(self.config, worker, "calibrate", job.job)
         phi = medical(job.spec.augmentation)
         images = worker.federation.calibration
-        return calibrate(worker.network.forward, job.student, job.teachers, images, job.spec, phi, generator)
+        return calibrate(worker.network.forward, job.student, job.teachers, images, job.spec, phi, generator).model
 
 
 def _stream(config: Config, worker: Any, *path: str | int) -> torch.Generator:

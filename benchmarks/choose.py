@@ -1,12 +1,15 @@
-"""Which parts of AFU-IC become its defaults: every trial on validation images and on seeds that are never reported.
+"""Which parts of AFU-IC become its defaults: every trial on seeds that are never reported and without a look at the test images.
 
-Half of the validation split plays the server's calibration set, the other half the test set; the real test images are not loaded
-into the federation at all. For each seed the shared past and two retrained references run once; every candidate branches from that
-past and trains on for a sixth of the past's length. Nothing that scores a candidate uses the trigger: utility (accuracy, AUROC)
-against the retrained models at release and at its lowest point afterwards, forget accuracy and loss, and distance of outputs to
-the retrained models.
+The real test images are left out; a tenth of the training images, by whole patients, is taken from the hospitals to play the test set, so
+that the calibration images (the validation split) differ from it as they do in use. For each federation the shared past and two
+retrained references run once; every candidate branches from that past and trains on for 360 s. Nothing that scores a
+candidate uses the trigger: accuracy and AUROC against the retrained models, at release, at the lowest point after it and at the end;
+forget accuracy, forget loss and population MIA; distance of outputs to the retrained models.
 
     python benchmarks/choose.py [--work DIR] [--only NAME …]      resumable: finished trials are kept in DIR and in the JSON
+
+The first rounds (30 candidates on BloodMNIST alone, decision 0008) are in results/choose-first.json, the second (20 candidates, healing at
+0.002, one seed of BloodMNIST) in results/choose-second.json, each with its candidates.
 """
 
 from __future__ import annotations
@@ -20,73 +23,44 @@ from typing import Any
 
 import numpy as np
 from common import origin  # type: ignore[import-not-found]
+from federations import FEDERATIONS  # type: ignore[import-not-found]
 
 from afuic import config
 from afuic.config import Config
 from afuic.data import Dataset, load
-from afuic.data.dataset import TEST, VAL
+from afuic.data.dataset import TEST, TRAIN, patient_ids
 from afuic.engines import pool
 from afuic.engines.arm import Arm, Progress, Run, measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.evaluate.distance import js_to_set
+from afuic.rng import stream
 
-SEEDS = (100, 101)
+TRIALS = (("organamnist", 100), ("ham10000-rosendahl", 100), ("bloodmnist", 101))
+PATIENTS = (("bloodmnist", 100), ("ham10000-vidir_modern", 100))
 REFERENCES = 2
+PLAYED = 0.1
 BASE = (
-    "clock.horizon_s=1400",
-    "requests.0.at=0.8571428571428571",
-    "data.calibration=856",
+    "clock.horizon_s=1560",
+    "requests.0.at=0.7692307692307693",
     "evaluation.every_s=20",
-    "evaluation.images=856",
+    "evaluation.images=800",
     f"evaluation.retrained={REFERENCES}",
 )
-HEAL = {"steps": 150, "batch": 64, "lr": 0.002}
-HEAL2 = {"steps": 600, "batch": 32, "lr": 0.002}
+FLIP = {"shift": 0.0, "intensity": 0.0, "blur": 0.0, "occlusion": 0.0}
 GUARD = {"steps": 3, "batch": 64, "lr": 0.0005}
-NONE = {"calibration": "none", "versions": 0}
-CONSISTENCY = {**GUARD, "distil": 0.0, "invariance": 1.0}
-
-
-def first(heal: dict[str, Any] | None = None, guard: dict[str, Any] | None = None, **other: Any) -> dict[str, Any]:
-    """A candidate of the first round: what it started from, with some parts changed."""
-    return {"heal": {**HEAL, **(heal or {})}, "guard": {"calibration": GUARD, **(guard or {})}, **other}
-
+AHEAD = {"steps": 100, "batch": 32, "lr": 0.002, "gain": "none"}
 
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "round 1: 150 x 64, guard 3": first(),
-    "heal 75": first({"steps": 75}),
-    "heal 300": first({"steps": 300}),
-    "heal lr 0.001": first({"lr": 0.001}),
-    "heal lr 0.005": first({"lr": 0.005}),
-    "heal sgd 0.05": first({"lr": 0.05, "optimizer": "sgd"}),
-    "heal augmented": first({"augmented": True}),
-    "heal augmented 300": first({"steps": 300, "augmented": True}),
-    "heal + invariance": first({"invariance": 1.0}),
-    "teacher average": first(teacher="average"),
-    "teacher ensemble": first(teacher="ensemble"),
-    "no guard": first(guard=NONE),
-    "guard consistency": first(guard={"teacher": False, "calibration": CONSISTENCY}),
-    "guard lr 0.001": first(guard={"calibration": {**GUARD, "lr": 0.001}}),
-    "guard 6 steps": first(guard={"calibration": {**GUARD, "steps": 6}}),
-    "guard + project": first(guard={"project": True}),
-    "guard project only": first(guard={"calibration": "none", "project": True}),
-    "guard half step": first(guard={"server_step": 0.5}),
-    "guard augmented": first(guard={"calibration": {**GUARD, "augmented": True}}),
-    "carriers damp": first(carriers={"policy": "damp"}),
-    "carriers project": first(carriers={"policy": "project"}),
-    "carriers drop": first(carriers={"policy": "drop"}),
-    "round 2: 300 x 64, lr 0.002": {"heal": {"steps": 300, "batch": 64, "lr": 0.002}},
-    "round 2: 300 x 64, lr 0.004": {"heal": {"steps": 300, "batch": 64, "lr": 0.004}},
-    "round 2: 600 x 32, lr 0.002": {"heal": {"steps": 600, "batch": 32, "lr": 0.002}},
-    "round 2: 600 x 32, lr 0.004": {"heal": {"steps": 600, "batch": 32, "lr": 0.004}},
-    "round 2: 600 x 32, guard 6": {"heal": HEAL2, "guard": {"calibration": {**GUARD, "steps": 6}}},
-    "round 2: 600 x 32, guard 6 augmented": {
-        "heal": HEAL2,
-        "guard": {"calibration": {**GUARD, "steps": 6, "augmented": True}},
-    },
-    "round 2: 600 x 32, damp": {"heal": HEAL2, "carriers": {"policy": "damp"}},
-    "round 2: 600 x 32, no guard": {"heal": HEAL2, "guard": NONE},
+    "lr 0.004": {},
+    "lr 0.002": {"heal": {"lr": 0.002}},
+    "600 steps, cosine": {"heal": {"steps": 600, "gain": "none"}},
+    "heal flipped": {"heal": {"augmented": True, "augmentation": FLIP}},
+    "no guard": {"guard": {"calibration": "none", "versions": 0}},
+    "guard 9 steps": {"guard": {"calibration": {**GUARD, "steps": 9}}},
+    "carriers damp": {"carriers": {"policy": "damp"}},
+    "healed ahead": {"ahead": AHEAD, "heal": {"steps": 50}},
 }
+FORMS: dict[str, dict[str, Any]] = {form: {"patients": form} for form in ("remove", "scrub", "both")}
 
 
 def main() -> None:
@@ -97,21 +71,37 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(CANDIDATES), help="candidates to run")
     parser.add_argument("--jobs", type=int, default=pool.cores())
     given = parser.parse_args()
-    trials: dict[str, list[dict[str, Any]]] = {}
-    for seed in SEEDS:
-        folder = given.work / str(seed)
-        arms = [Arm("prefix", "afuic", None), *_references(), *(Arm(name, "afuic", "prefix") for name in given.only)]
-        pool.run(trial, _config(seed), folder, arms, given.jobs, _say)
-        for name in given.only:
-            trials.setdefault(name, []).append({"seed": seed, **score(folder, name)})
-        write(given.out, trials)
+    whole: dict[str, list[dict[str, Any]]] = {}
+    patients: dict[str, list[dict[str, Any]]] = {}
+    for federation, seed in TRIALS:
+        _run(given.work / f"{federation}-{seed}", _config(federation, seed), given.only, given.jobs, whole, federation)
+        write(given.out, whole, patients)
+    for federation, seed in PATIENTS:
+        cfg = _config(federation, seed, "requests.0.patients=10", "data.trigger=none")
+        _run(given.work / f"{federation}-{seed}-patients", cfg, list(FORMS), given.jobs, patients, federation)
+        write(given.out, whole, patients)
+
+
+def _run(
+    folder: Path, cfg: Config, names: list[str], jobs: int, into: dict[str, list[dict[str, Any]]], federation: str
+) -> None:
+    pasts = {name: "ahead" if "ahead" in _options(name) else "prefix" for name in names}
+    arms = [Arm("prefix", "afuic", None), *_references()]
+    arms += [Arm("ahead", "afuic", None)] * ("ahead" in pasts.values())
+    pool.run(trial, cfg, folder, [*arms, *(Arm(n, "afuic", past) for n, past in pasts.items())], jobs, _say)
+    for name in names:
+        into.setdefault(name, []).append({"federation": federation, "seed": cfg.seed, **score(folder, name)})
 
 
 def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
     """One arm; a candidate's options are put into the configuration under its name."""
-    options = CANDIDATES.get(arm.name, {"teacher": "average"})
     base = _laboratory(cfg.model_dump_json())
-    Run(replace(base, config=cfg.model_copy(update={"options": {"afuic": options}})), folder, arm, progress).run()
+    tried = replace(base, config=cfg.model_copy(update={"options": {"afuic": _options(arm.name)}}))
+    Run(tried, folder, arm, progress).run()
+
+
+def _options(name: str) -> dict[str, Any]:
+    return (CANDIDATES | FORMS | {"ahead": {"ahead": AHEAD}}).get(name, {})
 
 
 @functools.lru_cache(maxsize=1)
@@ -121,10 +111,13 @@ def _laboratory(text: str) -> Laboratory:
 
 
 def blind(dataset: Dataset) -> Dataset:
-    """The data set without its test images; every second validation image plays a test image."""
+    """The data set without its test images; a tenth of the training images, by whole patients, plays them."""
     split = dataset.split.copy()
-    split[dataset.rows(VAL)[1::2]] = TEST
-    keep = dataset.split != TEST
+    ids = patient_ids(dataset)
+    training = np.unique(ids[dataset.rows(TRAIN)])
+    played = stream(0, "played").choice(training, int(PLAYED * len(training)), replace=False)
+    keep = split != TEST
+    split[(split == TRAIN) & np.isin(ids, played)] = TEST
     columns = {name: getattr(dataset, name) for name in ("site", "patient")}
     kept = {name: None if column is None else column[keep] for name, column in columns.items()}
     return replace(dataset, images=dataset.images[keep], labels=dataset.labels[keep], split=split[keep], **kept)
@@ -144,33 +137,37 @@ def score(folder: Path, name: str) -> dict[str, Any]:
     after = [p["accuracy"] for p in found["curve"] if p["t"] >= found["released_t"]]
     swing = [p["accuracy"] for r in references for p in r["curve"] if p["t"] >= r["released_t"]]
     out["lowest accuracy"] = min(after) - min(swing)
+    out["mean accuracy"] = float(np.mean(after) - np.mean(swing))
     return out
 
 
-def write(path: Path, trials: dict[str, list[dict[str, Any]]]) -> None:
-    """All trials and, per candidate, the mean over seeds."""
-    means = {
-        name: {k: float(np.mean([r[k] for r in rows])) for k in rows[0] if k != "seed" and rows[0][k] is not None}
-        for name, rows in trials.items()
+def write(path: Path, whole: dict[str, list[dict[str, Any]]], patients: dict[str, list[dict[str, Any]]]) -> None:
+    """All trials and, per candidate, the mean over federations."""
+    document = {
+        **origin("choose", TRIALS[0][1]),
+        "federations": TRIALS,
+        "patients_federations": PATIENTS,
+        "base": BASE,
+        "candidates": CANDIDATES | FORMS,
+        "means": {name: _means(rows) for name, rows in (whole | patients).items()},
+        "trials": whole,
+        "patients": patients,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {
-        **origin("choose", SEEDS[0]),
-        "seeds": SEEDS,
-        "base": BASE,
-        "candidates": CANDIDATES,
-        "means": means,
-        "trials": trials,
-    }
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {k: float(np.mean([r[k] for r in rows])) for k, v in rows[0].items() if isinstance(v, float)}
 
 
 def _references() -> list[Arm]:
     return [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(REFERENCES)]
 
 
-def _config(seed: int) -> Config:
-    return config.load(None, (*BASE, f"seed={seed}", 'methods=["afuic", "afuic-paper", "retrain"]'))
+def _config(federation: str, seed: int, *more: str) -> Config:
+    methods = 'methods=["afuic", "afuic-paper", "retrain"]'
+    return config.load(None, (*FEDERATIONS[federation], *BASE, f"seed={seed}", methods, *more))
 
 
 def _say(progress: Progress) -> None:

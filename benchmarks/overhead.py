@@ -73,7 +73,7 @@ class Comparison:
             result = call(owner, argument)
             self.bare[name] += time.process_time() - before
             if kind in common.TRAINING:
-                self.difference[f"{name} {kind}"].append(largest_difference(result, simulated))
+                self.difference[f"{name} {kind}"].append(largest_difference(result, getattr(simulated, "model", simulated)))
         self.paused += time.process_time() - paused
 
     def _call(self, name: str, kind: str) -> Callable[[Any, Any], Any]:
@@ -87,8 +87,8 @@ def largest_difference(a: Params, b: Params) -> float:
 
 
 def demo(horizon_s: float, seed: int) -> Config:
-    """The demo's experiment with our method alone, over ``horizon_s`` virtual seconds."""
-    return load(None, ('methods=["afuic"]', f"clock.horizon_s={horizon_s}", f"seed={seed}"))
+    """The demo's experiment with our method alone, over ``horizon_s`` virtual seconds, healing at its full length."""
+    return load(None, ('methods=["afuic"]', f"clock.horizon_s={horizon_s}", f"seed={seed}", "options.afuic.heal.gain=none"))
 
 
 def measure(config: Config, repetitions: int) -> dict[str, Any]:

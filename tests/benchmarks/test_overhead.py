@@ -18,7 +18,7 @@ from tests.engines.conftest import SMALL
 
 def small() -> Config:
     """The tests' small federation, our method alone."""
-    afuic = {"heal": {"steps": 4}, "guard": {"versions": 3, "calibration": {"steps": 2}}}
+    afuic = {"heal": {"steps": 4, "gain": "none"}, "guard": {"versions": 3, "calibration": {"steps": 2}}}
     return parse({**SMALL, "methods": ["afuic"], "clock": {"horizon_s": 30.0}, "options": {"afuic": afuic}})
 
 
@@ -83,8 +83,8 @@ def test_a_calibration_that_the_plain_loop_does_not_know_is_refused() -> None:
     lab = prepare(small())
     worker = lab.worker()
     model = worker.initial()
-    job = Calibrate("heal/0", "heal", model, (model,), Calibration(invariance=1.0), oracle=False)
-    with pytest.raises(ValueError, match="distillation with Adam only"):
+    job = Calibrate("heal/0", "heal", model, (model,), Calibration(invariance=1.0, gain=None), oracle=False)
+    with pytest.raises(ValueError, match="with Adam only"):
         bare.Plain(lab.config, lab.network.module, lab.federation.calibration).calibrate(worker, job)
     assert overhead.largest_difference({"a": torch.tensor([1.0, -2.0])}, {"a": torch.tensor([1.5, 1.0])}) == 3.0
 

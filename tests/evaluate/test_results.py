@@ -39,6 +39,7 @@ METHOD = {
     "bytes_stored": 2000,
     "server_s": 12.5,
     "needs_target": False,
+    "healing": [{"request": "r1", "steps": 350, "gap_before": 1.9, "gap_after": 0.08}],
     "failed": None,
     "digest": "sha256:00",
     "events": 321,

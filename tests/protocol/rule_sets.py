@@ -6,20 +6,24 @@ from typing import Any
 
 from afuic.config import Aggregation, Config, Staleness
 from afuic.erase import configured
+from afuic.erase.calibrate import Calibration
 from afuic.protocol import Rules
 
-HEAL = {"steps": 1, "batch": 2}
+HEAL: dict[str, Any] = {"steps": 1, "batch": 2}
 LOOSE = {"bound": 1e6}
 NO_GUARD = {"versions": 0}
 
 
-def rules(name: str, options: dict[str, Any] | None = None, *, buffer: int = 0, calibration: bool = True) -> Rules:
+def rules(
+    name: str, options: dict[str, Any] | None = None, *, buffer: int = 0, calibration: bool = True, ahead: bool = False
+) -> Rules:
     """Rules whose arithmetic is exact on small dyadic numbers: η = 1/2, no discount, no clipping; ``buffer`` 0 is fedasync."""
     aggregation = Aggregation(
         rule="fedbuff" if buffer else "fedasync", lr=0.5, clip=1e6, buffer=max(1, buffer), staleness=Staleness(law="constant")
     )
     config = Config(aggregation=aggregation, options={name: options or {}})
-    return Rules(aggregation, configured(config, name), calibration, average=True, last_models=True)
+    own = configured(config, name)
+    return Rules(aggregation, own, calibration, average=True, last_models=True, ahead=Calibration(**HEAL) if ahead else None)
 
 
 def _afuic(*, buffer: int = 0, calibration: bool = True, **options: Any) -> Rules:
@@ -30,6 +34,8 @@ def _afuic(*, buffer: int = 0, calibration: bool = True, **options: Any) -> Rule
 SETS: dict[str, Rules] = {
     "afuic": rules("afuic", {"guard": {"versions": 4, "calibration": HEAL}}),
     "afuic-buffered": rules("afuic", {"guard": {"versions": 3, "calibration": HEAL}}, buffer=2),
+    "afuic-ahead": rules("afuic", {"heal": HEAL, "guard": {"versions": 3, "calibration": HEAL}}, ahead=True),
+    "afuic-ahead-buffered": rules("afuic", {"heal": HEAL, "guard": NO_GUARD, "patients": "both"}, ahead=True, buffer=2),
     "afuic-no-guard": _afuic(),
     "afuic-no-calibration-set": _afuic(calibration=False),
     "afuic-no-heal-buffered": _afuic(heal=None, buffer=2),

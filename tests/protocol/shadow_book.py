@@ -82,6 +82,7 @@ class Book:
     asks: dict[str, Ask] = field(default_factory=dict)
     tasks: dict[str, Work] = field(default_factory=dict)
     jobs: dict[str, Work] = field(default_factory=dict)
+    ahead: dict[str, tuple[Vec, frozenset[Owner]]] = field(default_factory=dict)
     fates: Counter[str] = field(default_factory=Counter)
     admitted: int = 0
 
@@ -243,12 +244,19 @@ class Book:
 
     def _wanted(self, name: str) -> Work | None:
         job = self.jobs.get(name)
+        if name.startswith("ahead"):
+            return job
         wanted = "healing" if name.startswith("heal") else "guarding"
         return job if job is not None and all(self.asks[r].phase == wanted for r in job.requests) else None
 
     def _end_job(self, name: str, job: Work, result: Vec | None, fx: tuple[Any, ...]) -> None:
         del self.jobs[name]
         assert job.base is not None
+        if name.startswith("ahead"):
+            if result is not None:
+                _, knew = self.ahead.get(job.client, (None, frozenset()))
+                self.ahead[job.client] = (result - job.base, knew | job.knew)
+            return
         if name.startswith("guard"):
             if result is not None:
                 self.entries.append(Entry(result - job.base, knew=job.knew))
@@ -329,6 +337,8 @@ class Book:
         ask = self.asks[effect.request]
         assert ask.released is None, "released twice"
         ask.released = self.clock
+        self.ahead = {}
+        self._drop_jobs("ahead")
         if ask.whole:
             self.erased.add(ask.client)
         immediate = self.rules.method.method.name == "afuic" and not ask.removes and ask.scrubbed is None
@@ -371,7 +381,31 @@ class Book:
         assert ask.phase != "scrubbing" or np.array_equal(vec(effect.start), ask.snapshot)
         self.tasks[effect.task] = Work(effect.client, effect.epoch, self.clock, vec(effect.start), effect.request)
 
+    def _drop_jobs(self, purpose: str) -> None:
+        self.jobs = {n: j for n, j in self.jobs.items() if not n.startswith(purpose)}
+
+    def _saw_ahead(self, effect: effects.Calibrate, job: Any) -> None:
+        gone = frozenset((job.client, e) for e in range(self.epochs[job.client] + 1))
+        left = [e.value for e in self.entries if e.owner not in gone and not (e.owner is None and e.knew & gone)]
+        base = self.origin + sum(left, np.zeros_like(self.origin))
+        found, _ = self.ahead.get(job.client, (np.zeros_like(base), None))
+        assert np.array_equal(vec(effect.student), base + found), "healing ahead did not begin with what it had found before"
+        assert job.client not in self.fenced | self.erased
+        assert np.array_equal(vec(effect.teachers[0]), self.total())
+        self._drop_jobs("ahead")
+        self.jobs[effect.job] = Work(client=job.client, base=base, knew=self.contributors())
+
+    def _found_ahead(self, requests: tuple[str, ...]) -> tuple[Vec, frozenset[Owner]]:
+        clients = {self.asks[r].client for r in requests if self.asks[r].scrubbed is None}
+        found = [self.ahead[c] for c in clients if c in self.ahead]
+        knew = frozenset(o for _, known in found for o in known)
+        return sum((delta for delta, _ in found), np.zeros_like(self.origin)), knew
+
     def _saw_Calibrate(self, effect: effects.Calibrate, after: State) -> None:  # noqa: N802
+        if effect.purpose == "ahead":
+            if after.ahead is not None and after.ahead.id == effect.job:
+                self._saw_ahead(effect, after.ahead)
+            return
         job = after.heal if effect.purpose == "heal" else after.guard
         assert job is not None
         if job.id != effect.job:
@@ -382,8 +416,13 @@ class Book:
         for request in job.requests:
             if effect.purpose == "heal":
                 self.asks[request].knew = knew
-        self.jobs = {n: j for n, j in self.jobs.items() if not n.startswith(effect.purpose)}
-        self.jobs[effect.job] = Work(base=vec(effect.student), knew=knew, requests=job.requests)
+        self._drop_jobs(effect.purpose)
+        base = vec(effect.student)
+        if effect.purpose == "heal":
+            self._drop_jobs("ahead")
+            delta, known = self._found_ahead(job.requests)
+            base, knew = base - delta, knew | known
+        self.jobs[effect.job] = Work(base=base, knew=knew, requests=job.requests)
 
 
 FATES = (effects.Applied, effects.Buffered, effects.Quarantined)

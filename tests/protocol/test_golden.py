@@ -51,7 +51,7 @@ def ledger_digest(world: World) -> str:
 
 BOTH = {"patients": "both", "carriers": {"policy": "project"}, "guard": {"versions": 6, "project": True, "calibration": {}}}
 GOLDEN: dict[str, tuple[Rules, str]] = {
-    "afuic": (rules("afuic"), "sha256:59c26b2b5a2e1b9a"),
+    "afuic": (rules("afuic"), "sha256:11268863e0dff7f1"),
     "afuic-both": (rules("afuic", BOTH), "sha256:0c7e46141b51638a"),
     "afuic-buffered": (rules("afuic", buffer=3), "sha256:6ff4bc6dd04b939e"),
     "afuic-paper": (rules("afuic-paper"), "sha256:b00df9171ec989ed"),

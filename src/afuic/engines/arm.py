@@ -20,7 +20,7 @@ from afuic.aggregate import server_optimizer
 from afuic.config import Config
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
-from afuic.erase import augment, calibrate, carriers, ledger, method, scrub
+from afuic.erase import augment, calibrate, carriers, configured, ledger, method, scrub
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params, digest
 from afuic.protocol import State, effects, events, initial, requests, state
@@ -35,6 +35,7 @@ from afuic.store.journal import Journal
 PREFIX = "prefix"
 CHECKPOINT_TICKS = 5
 PATIENCE = 8.0
+NO_GAP = (None, None)
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,17 @@ class Arm:
     after: str | None
     family: tuple[PathPart, ...] = ()
 
+    @property
+    def past(self) -> bool:
+        """Whether it is a past to branch from: from the beginning to the first request."""
+        return self.after is None and not self.family
+
 
 def arms(cfg: Config) -> tuple[Arm, ...]:
     """The arms of an experiment: the shared past first, then methods, then retrained references."""
     branches = [Arm(name, name, PREFIX) for name in cfg.methods if name != "retrain"]
-    first = branches[0].method if branches else "retrain"
+    ahead = [b.method for b in branches if getattr(configured(cfg, b.method).options, "ahead", None) is not None]
+    first = next(iter([*ahead, *(b.method for b in branches)]), "retrain")
     runs = cfg.evaluation.retrained if "retrain" in cfg.methods else 0
     references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(runs)]
     return (Arm(PREFIX, first, None), *branches, *references)
@@ -122,13 +129,13 @@ class Run:
         if self.arm.after is not None:
             (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
             return world, 0
-        start = 0.0 if self.arm.name == PREFIX else self.first_t
+        start = 0.0 if self.arm.past else self.first_t
         return World(initial(self._worker().initial()), start), 0
 
     def _prepare(self) -> None:
         if self.arm.after is None:
             self.sim.join(self.lab.federation.clients)
-        if self.arm.name != PREFIX:
+        if not self.arm.past:
             for event in self.requests:
                 self.sim.schedule(event)
 
@@ -153,7 +160,7 @@ class Run:
         return self.sim.world
 
     def _end(self) -> float:
-        if self.arm.name == PREFIX:
+        if self.arm.past:
             return self.first_t
         if self.notes.released_t is not None:
             return self.notes.released_t + self.horizon - self.last_t
@@ -164,10 +171,10 @@ class Run:
         return any(r.request not in known or known[r.request].phase.pending for r in self.requests)
 
     def _finish(self) -> None:
-        name = "before" if self.arm.name == PREFIX else "final"
+        name = "before" if self.arm.past else "final"
         if self.notes.failed is None:
             self._measure_phase(name)
-        if self.arm.name == PREFIX:
+        if self.arm.past:
             self._checkpoint()
         self.journal.sync()
         write_json(self.folder / "result.json", self._result())
@@ -194,13 +201,23 @@ class Run:
             "after_per_client": after if self.notes.released_t is not None else 0.0,
             "failed": self._failure(),
             "requests": {r.id: {"phase": r.phase.value, "notes": list(r.notes)} for r in known},
+            "healing": [
+                {
+                    "request": r.id,
+                    "steps": r.heal_steps,
+                    "gap_before": (r.heal_gap or NO_GAP)[0],
+                    "gap_after": (r.heal_gap or NO_GAP)[1],
+                }
+                for r in known
+                if r.heal_steps is not None
+            ],
         }
 
     def _failure(self) -> str | None:
         bad = [r for r in self.world.state.requests.values() if r.phase is Phase.FAILED]
         if self.notes.failed is None and bad:
             return f"{bad[0].id}: {bad[0].notes[-1]}"
-        if self.notes.failed is None and self.arm.name != PREFIX and self._pending():
+        if self.notes.failed is None and not self.arm.past and self._pending():
             return f"nothing was released by {self.world.t:g} s"
         return self.notes.failed
 
@@ -237,7 +254,7 @@ class Run:
     def _report(self, kind: str, note: str) -> None:
         world = getattr(self, "sim", None) and self.world
         t, version = (world.t, world.state.version) if world else (self.horizon, 0)
-        end = self._end() if world and (self.notes.released_t or self.arm.name == PREFIX) else self._guess()
+        end = self._end() if world and (self.notes.released_t or self.arm.past) else self._guess()
         self.progress(Progress(self.arm.name, t, max(end, t) if kind != "done" else t, version, note, kind))
 
     def _guess(self) -> float:

@@ -224,6 +224,7 @@ def _method(
         "bytes_stored": int(account["bytes_stored"]),
         "server_s": account["server_s"],
         "needs_target": METHODS[name].needs_target,
+        "healing": found["healing"],
         "failed": found["failed"],
         "digest": found["digest"],
         "events": found["events"],

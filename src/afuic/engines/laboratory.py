@@ -42,7 +42,8 @@ class Laboratory:
         teachers = {getattr(configured(config, name).options, "teacher", None) for name in config.methods}
         last = "ensemble" in teachers or "afuic-paper" in config.methods
         images = len(self.federation.calibration) > 0
-        return Rules(config.aggregation, configured(config, method), images, "average" in teachers, last)
+        own = configured(config, method)
+        return Rules(config.aggregation, own, images, "average" in teachers, last, getattr(own.options, "ahead", None))
 
     def requests(self) -> tuple[EraseRequested, ...]:
         """The erasure requests, in order. Of the patients only a salted digest and their number is said."""

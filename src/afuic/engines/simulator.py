@@ -1,7 +1,8 @@
 """The deterministic simulator: a virtual clock in front of the protocol; training is real.
 
-An effect becomes an entry in a queue, due when the client or server would be done; its result is computed only when it is due, so that
-what is cancelled costs nothing and memory holds models, not history. Order is (time, priority, sequence).
+An effect becomes an entry in a queue, due when the client or server would be done. A client's result is computed only when it is due, so
+that what is cancelled costs nothing and memory holds models, not history; the server's calibration is computed at once, since it ends
+by itself and only its result tells when. Order is (time, priority, sequence).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FIRST, NORMAL, LAST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Due:
-    """Something that happens at time ``t``: an event as it stands, or work whose result makes the event. Work has ``event`` None."""
+    """Something that happens at time ``t``: an event as it stands, work whose result makes the event, or calibration and its result."""
 
     t: float
     priority: int
@@ -95,7 +96,7 @@ class Simulator:
         while self.world.queue and self.world.queue[0].t <= t:
             due = heapq.heappop(self.world.queue)
             self._advance(due.t)
-            event = due.event if due.work is None else self._result(due.t, due.work)
+            event = self._event(due)
             if event is not None:
                 self.happen(event)
             if stop():
@@ -150,13 +151,20 @@ class Simulator:
         self._push(t, NORMAL, failed, None if failed else work)
 
     def _at_server(self, job: fx.Calibrate) -> None:
+        event = result(self.worker, self.world.state, self.world.t, job)
+        steps = event.steps if isinstance(event, ev.CalibrationDone) else job.spec.steps
         images = len(self.worker.federation.calibration)
-        seconds = self.fleet.server_s(job.spec.passes(images, len(job.teachers)))
+        seconds = self.fleet.server_s(job.spec.passes(images, len(job.teachers), steps))
         self._count(server_s=seconds)
-        self._push(self.world.t + seconds, NORMAL, None, job)
+        t = self.world.t + seconds
+        self._push(t, NORMAL, None if event is None else replace(event, t=t), job)
 
-    def _result(self, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
-        return result(self.worker, self.world.state, t, work)
+    def _event(self, due: Due) -> Event | None:
+        if due.work is None:
+            return due.event
+        if isinstance(due.work, fx.Calibrate):
+            return due.event if wanted(self.world.state, due.work) else None
+        return result(self.worker, self.world.state, due.t, due.work)
 
     def _push(self, t: float, priority: int, event: Event | None, work: Any) -> None:
         heapq.heappush(self.world.queue, Due(t, priority, self.world.sequence, event, work))
@@ -186,12 +194,13 @@ def stored_models(state: State, ledger: bool) -> int:
     for r in state.requests.values():
         kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
     kept += [] if state.average is None else [state.average]
+    kept += [shadow.delta for shadow in state.shadows.values()]
     return len({id(m) for m in kept})
 
 
 def wanted(state: State, job: fx.Calibrate) -> bool:
     """Whether the core still waits for this calibration; if not, it need not be computed and its teachers need not be kept."""
-    return job.job in {j.id for j in (state.heal, state.guard) if j is not None}
+    return job.job in {j.id for j in (state.heal, state.guard, state.ahead) if j is not None}
 
 
 def result(worker: Worker, state: State, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
@@ -200,7 +209,8 @@ def result(worker: Worker, state: State, t: float, work: fx.Train | fx.Unlearn |
         if not wanted(state, work):
             return None
         try:
-            return ev.CalibrationDone(t, work.job, worker.calibrate(work))
+            done = worker.calibrate(work)
+            return ev.CalibrationDone(t, work.job, done.model, done.steps, done.gap)
         except AfuicError as error:
             return ev.CalibrationFailed(t, work.job, str(error))
     if isinstance(work, fx.Unlearn):

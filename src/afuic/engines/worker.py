@@ -14,7 +14,7 @@ import torch
 from afuic.config import Config
 from afuic.data import ClientData, Federation, choose_patients, split_forget, stamp
 from afuic.erase.augment import Augment, medical
-from afuic.erase.calibrate import calibrate
+from afuic.erase.calibrate import Calibrated, calibrate
 from afuic.erase.scrub import reference, scrub
 from afuic.errors import ConfigError, DataError
 from afuic.learning.networks import Network
@@ -61,8 +61,8 @@ class Worker:
             self.network.forward, task.start, centre, radius, pair, (retain.images, retain.labels), task.spec, generator
         )
 
-    def calibrate(self, job: Calibrate) -> Params:
-        """The calibrated model."""
+    def calibrate(self, job: Calibrate) -> Calibrated:
+        """The calibrated model, with how it came about."""
         phi = self._oracle() if job.oracle else medical(job.spec.augmentation)
         images = self.federation.calibration
         generator = self._stream("calibrate", job.job)

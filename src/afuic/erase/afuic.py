@@ -26,6 +26,9 @@ class Options(Section):
     server_steps: Literal["remove", "keep"] = Field(
         "remove", description="what becomes of server steps whose teacher contained c"
     )
+    ahead: Calibration | None = Field(
+        None, description="how to heal ahead of any request while the server is idle; none: do not"
+    )
     guard: Guard = Guard()
     carriers: Carriers = Carriers()
     client: Scrub | None = Field(None, description="refinement at the client, where it is reachable")

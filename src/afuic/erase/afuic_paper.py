@@ -17,7 +17,7 @@ from afuic.erase.scrub import Scrub
 
 ASCENT = Scrub(objective="ascent", steps=100, lr=0.005, retain=0.0, distil=0.0, stop_accuracy=0.25, bound=100.0, passes=1.0)
 """Chosen by benchmarks/ascent.py on validation images and seeds that are not reported."""
-CONSISTENCY = Calibration(steps=50, batch=64, lr=0.0005, distil=0.0, invariance=1.0)
+CONSISTENCY = Calibration(steps=50, batch=64, lr=0.0005, gain=None, distil=0.0, invariance=1.0)
 
 
 class Options(Section):

@@ -8,7 +8,9 @@ With w_d alone it distils a teacher into the model from which a client was remov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,20 +21,29 @@ from afuic.config import Section
 from afuic.erase.augment import Augment, Augmentation
 from afuic.params import Params
 
+HELD_OUT_LEAST, HELD_OUT_MOST = 16, 128
+AVERAGE = 0.99
 Forward = Callable[[Params, torch.Tensor], torch.Tensor]
 """logits [n, classes] of a model on images [n, c, h, w], differentiable in the parameters."""
 
 
 class Calibration(Section):
-    """``steps`` of Adam or SGD with cosine decay on batches of the calibration set.
+    """``steps`` of Adam or SGD on batches of the calibration set, or fewer where it stops by itself.
 
     ``distil`` weighs the teacher, ``invariance`` the consistency under Φ; ``augmented`` lets teacher and student see Φ(x) instead of x in
-    the distillation, which makes few images go further.
+    the distillation, which makes few images go further and brings more of what the teacher knows of the erased data with it.
+
+    With ``gain`` an eighth of the images is held out and the gap, the mean KL(teacher ‖ model) on them in nats, is measured every
+    ``check`` steps: calibration ends once a stretch has closed less than ``gain`` of it, or once it is no more than ``enough``.
+    The rate is then constant and the model is the moving average of the steps. Without ``gain`` all steps are made, along a cosine.
     """
 
-    steps: int = Field(600, ge=1, description="optimizer steps")
+    steps: int = Field(500, ge=1, description="optimizer steps, at most")
     batch: int = Field(32, ge=2, description="calibration images in a step")
-    lr: float = Field(0.004, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
+    lr: float = Field(0.004, gt=0, description="learning rate; without gain it decays to 0 along a cosine")
+    gain: float | None = Field(0.05, gt=0, lt=1, description="share of the gap that a stretch must close; none: make all steps")
+    check: int = Field(50, ge=1, description="steps between two looks at the gap")
+    enough: float = Field(0.01, ge=0, description="gap in nats at which there is nothing to heal")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd has momentum 0.9")
     distil: float = Field(1.0, ge=0, description="weight of KL(teacher ‖ student)")
     invariance: float = Field(0.0, ge=0, description="weight of the consistency under Φ")
@@ -40,14 +51,30 @@ class Calibration(Section):
     augmentation: Augmentation = Augmentation()
     max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
 
-    def passes(self, count: int, teachers: int) -> float:
-        """Image passes, forward and backward, for ``count`` calibration images and that many teachers; a forward is a third of one.
+    def held_out(self, count: int) -> int:
+        """How many of ``count`` images are held out to see when to stop; 0 when there are too few or all steps are made anyway."""
+        most = min(HELD_OUT_MOST, max(HELD_OUT_LEAST, count // 8))
+        return most if self.gain and self.distil and count >= 2 * HELD_OUT_LEAST else 0
+
+    def passes(self, count: int, teachers: int, steps: int) -> float:
+        """Image passes, forward and backward, of ``steps`` steps on ``count`` calibration images; a forward is a third of one.
 
         A teacher sees each image that is used once, unless it is augmented anew in every step.
         """
-        used = self.steps * min(self.batch, count)
-        taught = (used if self.augmented else min(used, count)) if self.distil else 0
-        return used * (2.0 if self.invariance else 1.0) + taught * teachers / 3
+        held = self.held_out(count)
+        used = steps * min(self.batch, count - held)
+        taught = (used if self.augmented else min(used, count - held)) if self.distil else 0
+        looks = held * (teachers + 1 + math.ceil(steps / self.check))
+        return used * (2.0 if self.invariance else 1.0) + (taught * teachers + looks) / 3
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration gave: the model, the steps it took, and the gap before and after in nats (None where it was not measured)."""
+
+    model: dict[str, torch.Tensor]
+    steps: int
+    gap: tuple[float, float] | None
 
 
 def calibrate(
@@ -58,27 +85,84 @@ def calibrate(
     spec: Calibration,
     phi: Augment,
     generator: torch.Generator,
-) -> dict[str, torch.Tensor]:
-    """The calibrated parameters. ``teachers`` are averaged in probability; without any, the distillation term is left out.
+) -> Calibrated:
+    """Calibrate ``student``. ``teachers`` are averaged in probability; without any, the distillation term is left out.
 
     images: float32 [m, c, h, w], m ≥ 1, unlabelled. A pure function of its arguments and the generator's state.
     """
-    leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
-    optimizer, schedule = _optimizer(list(leaf.values()), spec)
-    plan = list(_batches(len(images), spec, generator))
-    soft = _taught_once(forward, teachers, images, plan) if teachers and spec.distil and not spec.augmented else None
-    for index in plan:
-        batch = images[index]
-        target = None if soft is None else soft[index]
-        if teachers and spec.distil and spec.augmented:
-            batch = phi(batch, generator)
-            target = _soft_labels(forward, teachers, batch)
-        optimizer.zero_grad()
-        _objective(forward, leaf, batch, target, spec, phi, generator).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(leaf.values(), spec.max_norm)
-        optimizer.step()
-        schedule.step()
-    return {name: tensor.detach() for name, tensor in leaf.items()}
+    held = spec.held_out(len(images)) if teachers else 0
+    judge = _Gap(forward, teachers, images[:held]) if held else None
+    walk = _Walk(forward, student, teachers, images[held:], spec, phi, generator)
+    before = gap = judge.of(student) if judge else None
+    while walk.steps < spec.steps and (gap is None or gap > spec.enough):
+        walk.stretch(min(spec.check, spec.steps - walk.steps) if judge else spec.steps)
+        previous, gap = gap, judge.of(walk.model()) if judge else None
+        if previous is not None and gap is not None and gap > (1 - (spec.gain or 0)) * previous:
+            break
+    return Calibrated(walk.model(), walk.steps, None if before is None or gap is None else (before, gap))
+
+
+class _Gap:
+    """Mean KL(teachers ‖ model) on held-out images, in nats."""
+
+    def __init__(self, forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor) -> None:
+        self.forward, self.images = forward, images
+        self.target = _soft_labels(forward, teachers, images)
+
+    def of(self, model: Params) -> float:
+        with torch.no_grad():
+            return float(divergence(self.target, self.forward(model, self.images)))
+
+
+class _Walk:
+    """The optimizer's path from the student on; without ``gain`` it ends where its rate reaches 0, with it in the average."""
+
+    def __init__(
+        self,
+        forward: Forward,
+        student: Params,
+        teachers: tuple[Params, ...],
+        images: torch.Tensor,
+        spec: Calibration,
+        phi: Augment,
+        generator: torch.Generator,
+    ) -> None:
+        self.forward, self.teachers, self.images = forward, teachers, images
+        self.spec, self.phi, self.generator = spec, phi, generator
+        self.leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
+        self.average = {name: leaf.detach().clone() for name, leaf in self.leaf.items()} if spec.gain else None
+        self.optimizer, self.schedule = _optimizer(list(self.leaf.values()), spec)
+        self.plan = list(_batches(len(images), spec, generator))
+        taught = bool(teachers) and spec.distil and not spec.augmented
+        self.soft = _taught_once(forward, teachers, images, self.plan) if taught else None
+        self.steps = 0
+
+    def stretch(self, steps: int) -> None:
+        """Make ``steps`` further steps."""
+        for index in self.plan[self.steps : self.steps + steps]:
+            self._step(index)
+
+    def model(self) -> dict[str, torch.Tensor]:
+        """Where the walk stands."""
+        at = self.leaf if self.average is None else self.average
+        return {name: tensor.detach().clone() for name, tensor in at.items()}
+
+    def _step(self, index: torch.Tensor) -> None:
+        batch, target = self.images[index], None if self.soft is None else self.soft[index]
+        if self.teachers and self.spec.distil and self.spec.augmented:
+            batch = self.phi(batch, self.generator)
+            target = _soft_labels(self.forward, self.teachers, batch)
+        self.optimizer.zero_grad()
+        loss = _objective(self.forward, self.leaf, batch, target, self.spec, self.phi, self.generator)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.leaf.values(), self.spec.max_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.steps += 1
+        if self.average is not None:
+            weight = min(AVERAGE, self.steps / (self.steps + 9))
+            for name, average in self.average.items():
+                average.mul_(weight).add_(self.leaf[name].detach(), alpha=1 - weight)
 
 
 def divergence(target: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -129,7 +213,9 @@ def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Itera
 
 def _optimizer(
     leaf: list[torch.Tensor], spec: Calibration
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.CosineAnnealingLR]:
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     sgd = torch.optim.SGD(leaf, lr=spec.lr, momentum=0.9)
     optimizer = torch.optim.Adam(leaf, lr=spec.lr) if spec.optimizer == "adam" else sgd
+    if spec.gain:
+        return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.steps)

@@ -20,6 +20,7 @@ from afuic.errors import ConfigError
 
 Merge = Literal["rebase", "replace", "restart", "none"]
 Teacher = Literal["snapshot", "average", "ensemble"]
+PER_CLIENT = 6
 
 
 class Guarding(Calibration):
@@ -28,20 +29,25 @@ class Guarding(Calibration):
     steps: int = Field(3, ge=1, description="optimizer steps each time the model has changed")
     batch: int = Field(64, ge=2, description="calibration images in a step")
     lr: float = Field(0.0005, gt=0, description="learning rate at the start; it decays to 0 along a cosine")
+    gain: float | None = Field(None, gt=0, lt=1, description="share of the gap that a stretch must close; none: make all steps")
 
 
 class Guard(Section):
-    """What keeps the influence from coming back for ``versions`` aggregation steps after the release.
+    """What keeps the influence from coming back, for ``versions`` aggregation steps after the release (``PER_CLIENT`` per staying client).
 
     ``calibration`` runs beside the training whenever the model has changed (None: nothing); ``teacher`` False leaves only its consistency;
     ``project`` takes out of each step what points back along C_c; ``server_step`` scales each step while the window is open.
     """
 
-    versions: int = Field(30, ge=0, description="aggregation steps after the release; 0: no guard")
+    versions: int | None = Field(None, ge=0, description="aggregation steps; none: six per client that stays; 0: no guard")
     calibration: Guarding | None = Guarding()
     teacher: bool = Field(True, description="distil the model before removal; false: consistency alone")
     project: bool = Field(False, description="take out of each step what points back along C_c")
     server_step: float = Field(1.0, gt=0, le=1, description="factor on each step while the window is open")
+
+    def length(self, clients: int) -> int:
+        """Aggregation steps of the window where ``clients`` stay."""
+        return PER_CLIENT * clients if self.versions is None else self.versions
 
 
 @dataclass(frozen=True)

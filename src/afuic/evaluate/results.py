@@ -19,6 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Excess = Annotated[float, Field(ge=-1, le=1)]
 Nats = Annotated[float, Field(ge=0)]
 Divergence = Annotated[float, Field(ge=0, le=0.6932)]
+Gap = Annotated[float, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 PhaseName = Literal["before", "released", "final"]
@@ -89,6 +90,15 @@ class Spread(Record):
     sd: Annotated[float, Field(ge=0)] | None = Field(description="sample standard deviation (n - 1); null for one run")
 
 
+class Healing(Record):
+    """How long the server healed one request; gaps are the mean KL to the model before removal on images held out, in nats."""
+
+    request: str = Field(description="id of the request")
+    steps: Count = Field(description="optimizer steps it took")
+    gap_before: Gap | None = Field(description="gap after removal, before healing; null: not measured")
+    gap_after: Gap | None = Field(description="gap when healing stopped; null: not measured")
+
+
 class Method(Record):
     """What one method did and what it cost. Times are virtual seconds."""
 
@@ -103,6 +113,7 @@ class Method(Record):
     bytes_stored: Count = Field(description="bytes kept so that erasure is possible")
     server_s: Seconds = Field(description="seconds the server worked for the erasure")
     needs_target: bool = Field(description="whether the erased hospital had to take part")
+    healing: tuple[Healing, ...] = Field((), description="how long each request was healed; empty: none was")
     failed: str | None = Field(description="why no model was released; null: one was")
     digest: str = Field(description="sha256 of the final model")
     events: Count = Field(description="events the protocol handled")

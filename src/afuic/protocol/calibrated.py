@@ -1,4 +1,4 @@
-"""What becomes of the server's own training: healing releases, guarding is rebased onto the present model."""
+"""What becomes of the server's own training: healing releases, guarding is rebased onto the present model, work ahead is kept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from afuic.errors import ParamsError
 from afuic.params import Params, add, check_like, sub
 from afuic.protocol import jobs, releasing
 from afuic.protocol.events import CalibrationDone, CalibrationFailed
-from afuic.protocol.state import Job
+from afuic.protocol.state import Job, Shadow
 from afuic.protocol.turn import Turn
 
 
 def done(turn: Turn, event: CalibrationDone) -> None:
-    """A job's result: healing releases, guarding is rebased onto the present model. Results no longer wanted are ignored."""
+    """A job's result: healing releases, guarding is rebased, what was healed ahead is kept. Results no longer wanted are ignored."""
     job = _open(turn, event.job)
     if job is None:
         return
@@ -20,16 +20,24 @@ def done(turn: Turn, event: CalibrationDone) -> None:
     except ParamsError as error:
         failed(turn, CalibrationFailed(event.t, event.job, str(error)))
         return
+    delta = sub(event.model, job.base)
     if job.purpose == "heal":
+        _note(turn, job, event)
         _release(turn, job, event.model, "calibrated")
         return
-    delta = sub(event.model, job.base)
     state = turn.state
+    if job.purpose == "ahead":
+        before = state.shadows[job.client].contained if job.client in state.shadows else ()
+        shadow = Shadow(delta, tuple(sorted({*before, *job.contained})), job.version)
+        turn.set(ahead=None, shadows={**state.shadows, job.client: shadow})
+        jobs.start_ahead(turn)
+        return
     ledger = state.ledger.serve(job.contained, delta)
     turn.set(guard=None, model=add(state.model, delta), ledger=ledger, version=state.version + 1)
     if state.version == state.guarded_version:
         turn.set(guarded_version=turn.state.version)
     jobs.start_guard(turn)
+    jobs.start_ahead(turn)
 
 
 def failed(turn: Turn, event: CalibrationFailed) -> None:
@@ -37,12 +45,17 @@ def failed(turn: Turn, event: CalibrationFailed) -> None:
     job = _open(turn, event.job)
     if job is None:
         return
-    if job.purpose == "guard":
-        turn.set(guard=None)
+    if job.purpose in {"guard", "ahead"}:
+        turn.set(**{job.purpose: None})
         return
     for request in job.requests:
         turn.set_record(request, notes=(*turn.record(request).notes, f"not healed: {event.reason}"))
     _release(turn, job, None, "calibration failed")
+
+
+def _note(turn: Turn, job: Job, event: CalibrationDone) -> None:
+    for request in job.requests:
+        turn.set_record(request, heal_steps=event.steps, heal_gap=event.gap)
 
 
 def _release(turn: Turn, job: Job, model: Params | None, trigger: str) -> None:
@@ -53,4 +66,5 @@ def _release(turn: Turn, job: Job, model: Params | None, trigger: str) -> None:
 
 
 def _open(turn: Turn, identity: str) -> Job | None:
-    return next((j for j in (turn.state.heal, turn.state.guard) if j is not None and j.id == identity), None)
+    state = turn.state
+    return next((j for j in (state.heal, state.guard, state.ahead) if j is not None and j.id == identity), None)

@@ -1,11 +1,18 @@
-"""The server's own training is handed out here: one healing and one guarding job at a time, on snapshots, off the training path."""
+"""The server's own training is handed out here: one healing and one guarding job at a time, on snapshots, off the training path.
+
+While neither is under way the server may heal ahead: for one client after the other it finds what healing would add if that client were
+removed, so that a request finds most of the work done (design section 1, pre-healed shadows).
+"""
 
 from __future__ import annotations
 
-from afuic.params import Params, sub
+from collections.abc import Sequence
+
+from afuic.erase.ledger import Contributor
+from afuic.params import Params, add, sub
 from afuic.protocol.effects import Calibrate
 from afuic.protocol.requests import Phase, Record
-from afuic.protocol.state import Job
+from afuic.protocol.state import Job, Shadow
 from afuic.protocol.turn import Turn
 
 
@@ -18,14 +25,20 @@ def start_heal(turn: Turn) -> None:
     first = batch[0]
     spec = first.plan.heal
     assert spec is not None  # noqa: S101 - requests without healing never wait in this phase
-    student = first.scrubbed if first.scrubbed is not None else _removed(turn, batch)
+    gone = [name for record in batch for name in record.gone]
+    base = first.scrubbed if first.scrubbed is not None else _without(turn, gone, first.plan.answer)
+    shadows = _shadows(turn, batch) if first.scrubbed is None else []
     teachers = _teachers(turn, first)
     contained = turn.state.contained()
-    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), student, contained)
-    turn.set(heal=job)
+    known = tuple(sorted({*contained, *(name for s in shadows for name in s.contained)}))
+    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), base, known)
+    turn.set(heal=job, ahead=None)
     for record in batch:
         kept = teachers if record.plan.guard.calibration is not None and record.plan.guard.teacher else ()
         turn.set_record(record.id, snapshot=record.snapshot or turn.state.model, teachers=kept, taught_by=contained)
+    student = base
+    for shadow in shadows:
+        student = add(student, shadow.delta)
     turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle))
 
 
@@ -43,6 +56,23 @@ def start_guard(turn: Turn) -> None:
     turn.emit(Calibrate(job.id, "guard", job.base, record.teachers, spec, record.plan.oracle))
 
 
+def start_ahead(turn: Turn) -> None:
+    """Heal ahead for the client whose turn it is, if the server is idle and the model has changed since."""
+    state, spec = turn.state, turn.rules.ahead
+    if spec is None or not turn.rules.calibration or any((state.heal, state.guard, state.ahead)):
+        return
+    due = {c.name: state.shadows[c.name].version if c.name in state.shadows else -1 for c in state.active() if c.applied}
+    name = min(due, key=lambda n: due[n], default=None)
+    if name is None or due[name] >= state.version:
+        return
+    base, before = _without(turn, state.epochs(name), True), state.shadows.get(name)
+    contained = state.contained()
+    job = Job(_next_job(turn, "ahead"), "ahead", (), base, contained, name, state.version)
+    turn.set(ahead=job)
+    student = base if before is None else add(base, before.delta)
+    turn.emit(Calibrate(job.id, "ahead", student, (state.model,), spec, False))
+
+
 def _next_job(turn: Turn, purpose: str) -> str:
     turn.set(jobs=turn.state.jobs + 1)
     return f"{purpose}/{turn.state.jobs - 1}"
@@ -52,10 +82,14 @@ def _alone(record: Record) -> bool:
     return record.scrubbed is not None or not record.plan.remove
 
 
-def _removed(turn: Turn, batch: list[Record]) -> Params:
-    gone = [name for record in batch for name in record.gone]
-    student = sub(turn.state.model, turn.state.ledger.of(gone))
-    return sub(student, turn.state.ledger.answerable(gone)) if batch[0].plan.answer else student
+def _without(turn: Turn, gone: Sequence[Contributor], answer: bool) -> Params:
+    model = sub(turn.state.model, turn.state.ledger.of(gone))
+    return sub(model, turn.state.ledger.answerable(gone)) if answer else model
+
+
+def _shadows(turn: Turn, batch: list[Record]) -> list[Shadow]:
+    clients = dict.fromkeys(record.client for record in batch)
+    return [turn.state.shadows[name] for name in clients if name in turn.state.shadows]
 
 
 def _teachers(turn: Turn, record: Record) -> tuple[Params, ...]:

@@ -38,7 +38,7 @@ def release(turn: Turn, records: list[Record], job: tuple[Job, Params] | None, t
     turn.set(version=turn.state.version + 1)
     for record in records:
         _released(turn, record, trigger)
-    turn.set(guarded_version=turn.state.version, average=None)
+    turn.set(guarded_version=turn.state.version, average=None, ahead=None, shadows={})
     close_windows(turn)
 
 
@@ -90,7 +90,8 @@ def _subtract(turn: Turn, record: Record) -> None:
 
 def _released(turn: Turn, record: Record, trigger: str) -> None:
     state = turn.state
-    until = state.steps + record.plan.guard.versions
+    staying = sum(c.name != record.client or not record.whole for c in state.active())
+    until = state.steps + record.plan.guard.length(staying)
     changes = {"released_t": turn.t, "released_step": state.steps, "released_version": state.version, "guard_until": until}
     turn.move(record.id, trigger, Phase.GUARDING, **changes)
     turn.emit(Released(record.id, state.version))

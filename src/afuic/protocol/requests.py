@@ -73,6 +73,7 @@ class Record:
 
     gone: the contributors to be removed. snapshot: θ when the work on it began; scrubbed: the client's result, as a model;
     direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates that overwriting the model now would lose.
+    heal_steps: steps that healing took; heal_gap: mean KL to its teacher before and after, in nats.
     """
 
     id: str
@@ -98,6 +99,8 @@ class Record:
     released_version: int | None = None
     guard_until: int | None = None
     covered_by: str | None = None
+    heal_steps: int | None = None
+    heal_gap: tuple[float, float] | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property

@@ -9,6 +9,7 @@ from afuic.aggregate import Contribution
 from afuic.aggregate.server_optimizer import Moments
 from afuic.config import Aggregation
 from afuic.erase import Configured
+from afuic.erase.calibrate import Calibration
 from afuic.erase.ledger import Contributor, Ledger, contributor
 from afuic.params import Params
 from afuic.protocol.requests import Phase, Record
@@ -16,13 +17,17 @@ from afuic.protocol.requests import Phase, Record
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready."""
+    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready.
+
+    ``ahead``: how the server heals ahead of any request, one client after the other, while it has nothing else to do; None: it does not.
+    """
 
     aggregation: Aggregation
     method: Configured
     calibration: bool
     average: bool = False
     last_models: bool = False
+    ahead: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,27 @@ class Task:
 
 @dataclass(frozen=True)
 class Job:
-    """Calibration under way at the server. For "heal", ``base`` is the model it started from, per requests in ``requests``."""
+    """Calibration under way at the server: its result counts as a step away from ``base``.
+
+    For "heal", ``requests`` says for whom; for "ahead", ``client``, and ``version`` is that of the model it began with.
+    """
 
     id: str
     purpose: str
     requests: tuple[str, ...]
     base: Params
     contained: tuple[Contributor, ...]
+    client: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """What healing would add if this client were removed, found ahead of any request with the model of ``version`` as the teacher."""
+
+    delta: Params
+    contained: tuple[Contributor, ...]
+    version: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,8 @@ class State:
     requests: Mapping[str, Record] = field(default_factory=dict)
     heal: Job | None = None
     guard: Job | None = None
+    ahead: Job | None = None
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
     guarded_version: int = -1
     jobs: int = 0
     average: Params | None = None

@@ -140,6 +140,7 @@ def _apply(turn: Turn, applied: tuple[Contribution, ...]) -> None:
         turn.set(average=add(scale(previous, AVERAGE_DECAY), turn.state.model, 1 - AVERAGE_DECAY))
     releasing.close_windows(turn)
     jobs.start_guard(turn)
+    jobs.start_ahead(turn)
 
 
 def _guarded(turn: Turn, c: Contribution) -> Contribution:

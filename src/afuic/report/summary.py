@@ -72,7 +72,14 @@ def _request(results: Results, request: Requested) -> str:
 
 
 def _sentences(results: Results, name: str, method: Method) -> list[str]:
-    parts = [_oracle(method), _release(method), _usefulness(method), _forgetting(results, name, method), _mark(method)]
+    parts = [
+        _oracle(method),
+        _release(method),
+        *_healing(method),
+        _usefulness(method),
+        _forgetting(results, name, method),
+        _mark(method),
+    ]
     return [part for part in [*parts, _tally(name, method)] if part]
 
 
@@ -91,6 +98,15 @@ def _release(method: Method) -> str:
     text = f"A model was released {duration(method.erasure_latency_s)} after the request"
     text += f" ({percent(share)} of the time of retraining)" if share is not None and abs(share - 1) > 1e-9 else ""
     return f"{text}; {_disturbance(method)}."
+
+
+def _healing(method: Method) -> list[str]:
+    return [
+        f"For {h.request} the server healed in {count(h.steps, 'step')}, then stopped by itself: on calibration images it had held out, "
+        f"the divergence from the model before removal had fallen from {h.gap_before:.2f} to {h.gap_after:.2f} nats."
+        for h in method.healing
+        if h.gap_before is not None and h.gap_after is not None
+    ]
 
 
 def _disturbance(method: Method) -> str:
