@@ -63,7 +63,57 @@ def scale(document: Document) -> str:
     )
 
 
-TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale}
+SHOWN = ("accuracy", "auroc", "forget_accuracy", "forget_loss", "asr_excess", "mia_auc")
+
+
+def erasure(document: Document) -> str:
+    """Every case: gaps to retraining at release and at the end, resurfacing, dip, latency."""
+    gaps, costs = [], []
+    for name, case in document["cases"].items():
+        for variant in [v for v in case["summary"] if v not in {"retrained", "asr_excess_max"}]:
+            found, label = case["summary"][variant], f"{name}: {variant}"
+            if not found["released"]:
+                costs.append([label, f"nothing released: {found['failed']}", *[""] * 6])
+                continue
+            gaps += [[label, phase, *(_gap(found["z"][phase].get(m)) for m in SHOWN)] for phase in ("released", "final")]
+            costs.append([label, *_costs(found)])
+        floor = case["summary"]["retrained"]["z"]
+        gaps += [
+            [f"{name}: *retrained*", phase, *(_gap(floor[phase].get(m)) for m in SHOWN)] for phase in ("released", "final")
+        ]
+    heads = ["case: method", "when", "accuracy", "AUROC", "forget accuracy", "forget loss", "excess ASR", "MIA"]
+    costs_heads = [
+        "case: method",
+        "seeds",
+        "latency to retraining",
+        "stall",
+        "lost",
+        "healing steps",
+        "excess ASR over retraining's most",
+    ]
+    costs_heads += ["evaluations in a dip (longest)"]
+    return _table(heads, gaps) + "\n" + _table(costs_heads, costs)
+
+
+def _gap(found: Document | None) -> str:
+    return "–" if found is None else f"{found['mean']:+.1f} ({found['within']} of {found['of']})"
+
+
+def _costs(found: Document) -> list[str]:
+    over, dip, latency = found["resurfacing_over_retraining"], found["dip"], found["latency_to_retrain"]
+    steps = found["steps"]
+    return [
+        str(found["released"]),
+        f"{100 * latency['mean']:.1f} % (at most {100 * latency['max']:.1f} %)",
+        f"{found['stall_client_s']['max']:g} s",
+        f"{found['updates_lost']['max']:g}",
+        f"{min(steps)} to {max(steps)}" if steps else "–",
+        "–" if over is None else f"{100 * over:+.1f} points",
+        f"{100 * dip['below']:.0f} % ({dip['over_after_s']:.0f} s)",
+    ]
+
+
+TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale, "erasure": erasure}
 
 
 def block(name: str, measured: Path) -> str:
