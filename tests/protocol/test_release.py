@@ -118,37 +118,50 @@ def test_server_steps_can_be_kept() -> None:
     assert values(world.last(effects.Calibrate).student) == [0.25, 0.5]
 
 
-def test_requests_queue_and_are_healed_together() -> None:
+def test_a_request_that_comes_while_another_is_healed_joins_it_once() -> None:
     world = two_updates(afuic("abcd"))
     world.train("c", 2, 0)
     world.train("d", 0, 2)
     # [4, 3] + [1, 0] + [0, 1]
     assert world.model == [5, 4]
     world.erase("r1", "a")
+    early = world.last(effects.Calibrate)
     world.erase("r2", "b")
+    # r1's job begins anew for both: [5, 4] − [1, 2] − [3, 1]
+    assert values(world.last(effects.Calibrate).student) == [1, 1]
     world.erase("r3", "c")
-    assert len(world.every(effects.Calibrate)) == 1
-    world.calibrate(1, 0)
-    # r1 is out: [5, 4] − [1, 2] + [1, 0] = [5, 2]; r2 and r3 in one job, and r1's step answers for both:
-    # [5, 2] − [3, 1] − [1, 0] − [1, 0] = [0, 1]
-    assert [world.phase(r) for r in ("r2", "r3")] == ["healing", "healing"]
+    assert len(world.every(effects.Calibrate)) == 2
+    assert world.go(events.CalibrationDone, early.job, vector(9, 9)) == ()
+    fx = world.calibrate(1, 0)
+    assert [e.request for e in fx if isinstance(e, effects.Released)] == ["r1", "r2"]
+    # r3 has waited: [1, 1] + [1, 0] − C_c [1, 0] − the step that answers for c [1, 0]
+    assert world.phase("r3") == "healing"
     assert values(world.last(effects.Calibrate).student) == [0, 1]
     world.train("d", 0, 2)
-    fx = world.calibrate(0.5, 0.25)
+    world.calibrate(0.5, 0.25)
     # [0, 1] + d [0, 1] + [0.5, 0.25]
     assert world.model == [0.5, 2.25]
-    assert [e.request for e in fx if isinstance(e, effects.Released)] == ["r2", "r3"]
     assert list(world.state.ledger.clients) == ["d@0"]
+
+
+def test_requests_of_one_moment_are_healed_together_however_many() -> None:
+    world = two_updates(afuic("abcd"))
+    for request, client in (("r1", "a"), ("r2", "b"), ("r3", "c")):
+        world.erase(request, client)
+        world.t -= 1
+    fx = world.calibrate(1, 0)
+    assert [e.request for e in fx if isinstance(e, effects.Released)] == ["r1", "r2", "r3"]
+    assert world.model == [1, 0]
 
 
 def test_withdrawing_one_of_a_joint_job_heals_the_other_afresh() -> None:
     world = two_updates(afuic("abcd"))
-    for request, client in (("r1", "c"), ("r2", "a"), ("r3", "b")):
+    for request, client in (("r2", "a"), ("r3", "b")):
         world.erase(request, client)
-    world.calibrate(0, 0)
     late = world.last(effects.Calibrate)
     world.withdraw("r2")
     assert world.last(effects.Calibrate).job != late.job
+    # [4, 3] − C_b [3, 1]
     assert values(world.last(effects.Calibrate).student) == [1, 2]
     assert world.go(events.CalibrationDone, late.job, vector(9, 9)) == ()
     world.calibrate(0, 0)

@@ -8,7 +8,7 @@ from world import World, values
 
 from afuic.errors import IllegalEvent
 from afuic.protocol import effects, events
-from afuic.protocol.requests import TABLE, TERMINAL, Phase, allowed
+from afuic.protocol.requests import PENDING, TABLE, TERMINAL, Phase, allowed
 
 PLAIN = {"heal": {"steps": 1}, "guard": {"versions": 0}}
 
@@ -49,12 +49,14 @@ def test_patients_of_one_client_one_after_the_other() -> None:
     w.erase("r1", "a", patients=1)
     w.train("a", 2, 0)
     w.erase("r2", "a", patients=1)
+    w.erase("r3", "a", patients=1)
     w.calibrate(0, 0)
-    # [4, 3] + [1, 0] − C_{a@0} [1, 2]; a@1 waits for r2
-    assert w.model == [4, 1]
+    # r2 joined r1, r3 came too late for that: [4, 3] + [1, 0] − C_{a@0} [1, 2] − C_{a@1} [1, 0], each once
+    assert w.model == [3, 1]
+    assert [r.id for r in w.state.in_phase(*PENDING)] == ["r3"]
     w.calibrate(0, 0)
     assert w.model == [3, 1]
-    assert w.state.clients["a"].epoch == 2
+    assert w.state.clients["a"].epoch == 3
 
 
 def test_withdrawing_lifts_the_fence() -> None:

@@ -17,11 +17,15 @@ from afuic.protocol.turn import Turn
 
 
 def start_heal(turn: Turn) -> None:
-    """Heal the requests that wait, those of one kind together, unless a job is under way."""
-    waiting = turn.state.in_phase(Phase.HEALING)
-    if turn.state.heal is not None or not waiting:
+    """Heal the requests that wait, those of one kind together.
+
+    One that comes while others of its kind are being healed has their job begin anew for all of them. Time is spent so only once: whoever
+    comes later still waits for the next job, so that nobody's release can be put off for ever.
+    """
+    waiting, current = turn.state.in_phase(Phase.HEALING), turn.state.heal
+    if not waiting or (current is not None and not _joined(turn, current, waiting)):
         return
-    batch = [waiting[0]] if _alone(waiting[0]) else [r for r in waiting if not _alone(r) and r.plan == waiting[0].plan]
+    batch = _together(waiting)
     first = batch[0]
     spec = first.plan.heal
     assert spec is not None  # noqa: S101 - requests without healing never wait in this phase
@@ -31,7 +35,8 @@ def start_heal(turn: Turn) -> None:
     teachers = _teachers(turn, first)
     contained = turn.state.contained()
     known = tuple(sorted({*contained, *(name for s in shadows for name in s.contained)}))
-    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), base, known)
+    again = current is not None and (current.again or current.begun_t < turn.t)
+    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), base, known, begun_t=turn.t, again=again)
     turn.set(heal=job, ahead=None)
     for record in batch:
         kept = teachers if record.plan.guard.calibration is not None and record.plan.guard.teacher else ()
@@ -76,6 +81,16 @@ def start_ahead(turn: Turn) -> None:
 def _next_job(turn: Turn, purpose: str) -> str:
     turn.set(jobs=turn.state.jobs + 1)
     return f"{purpose}/{turn.state.jobs - 1}"
+
+
+def _together(waiting: list[Record]) -> list[Record]:
+    first = waiting[0]
+    return [first] if _alone(first) else [r for r in waiting if not _alone(r) and r.plan == first.plan]
+
+
+def _joined(turn: Turn, current: Job, waiting: list[Record]) -> bool:
+    free = current.begun_t == turn.t or not current.again
+    return free and set(current.requests) < {r.id for r in _together(waiting)}
 
 
 def _alone(record: Record) -> bool:

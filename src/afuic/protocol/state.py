@@ -62,7 +62,8 @@ class Task:
 class Job:
     """Calibration under way at the server: its result counts as a step away from ``base``.
 
-    For "heal", ``requests`` says for whom; for "ahead", ``client``, and ``version`` is that of the model it began with.
+    For "heal", ``requests`` says for whom, ``begun_t`` when it began and ``again`` whether that was anew, for one that came later; for
+    "ahead", ``client`` says for whom, and ``version`` is that of the model it began with.
     """
 
     id: str
@@ -72,6 +73,8 @@ class Job:
     contained: tuple[Contributor, ...]
     client: str = ""
     version: int = 0
+    begun_t: float = 0.0
+    again: bool = False
 
 
 @dataclass(frozen=True)
