@@ -8,8 +8,8 @@ forget accuracy, forget loss and population MIA; distance of outputs to the retr
 
     python benchmarks/choose.py [--work DIR] [--only NAME …]      resumable: finished trials are kept in DIR and in the JSON
 
-The first rounds (30 candidates on BloodMNIST alone, decision 0008) are in results/choose-first.json, the second (20 candidates, healing at
-0.002, one seed of BloodMNIST) in results/choose-second.json, each with its candidates.
+Earlier rounds, each with its candidates: results/choose-first.json (30 on BloodMNIST alone, decision 0008), choose-second.json (20, healing
+at 0.002, one seed of BloodMNIST), choose-third.json (decision 0009).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from afuic.engines.laboratory import Laboratory, prepare
 from afuic.evaluate.distance import js_to_set
 from afuic.rng import stream
 
-TRIALS = (("organamnist", 100), ("ham10000-rosendahl", 100), ("bloodmnist", 101))
+TRIALS = (("organamnist", 100), ("ham10000-rosendahl", 100), ("ham10000-vienna_dias", 100), ("bloodmnist", 101))
 PATIENTS = (("bloodmnist", 100), ("ham10000-vidir_modern", 100))
 REFERENCES = 2
 PLAYED = 0.1
@@ -46,19 +46,17 @@ BASE = (
     "evaluation.images=800",
     f"evaluation.retrained={REFERENCES}",
 )
-FLIP = {"shift": 0.0, "intensity": 0.0, "blur": 0.0, "occlusion": 0.0}
-GUARD = {"steps": 3, "batch": 64, "lr": 0.0005}
+AS_THEY_ARE = {"turned": False}
 AHEAD = {"steps": 100, "batch": 32, "lr": 0.002, "gain": "none"}
 
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "lr 0.004": {},
-    "lr 0.002": {"heal": {"lr": 0.002}},
-    "600 steps, cosine": {"heal": {"steps": 600, "gain": "none"}},
-    "heal flipped": {"heal": {"augmented": True, "augmentation": FLIP}},
-    "no guard": {"guard": {"calibration": "none", "versions": 0}},
-    "guard 9 steps": {"guard": {"calibration": {**GUARD, "steps": 9}}},
-    "carriers damp": {"carriers": {"policy": "damp"}},
-    "healed ahead": {"ahead": AHEAD, "heal": {"steps": 50}},
+    "as they are": {"heal": AS_THEY_ARE, "guard": {"calibration": AS_THEY_ARE}},
+    "turned, 500 steps": {"heal": {"steps": 500}},
+    "turned, 400 steps": {"heal": {"steps": 400}},
+    "turned, 400 steps, gain 0.02": {"heal": {"steps": 400, "gain": 0.02}},
+    "turned, guard as they are": {"heal": {"steps": 400}, "guard": {"calibration": AS_THEY_ARE}},
+    "turned, no guard": {"heal": {"steps": 400}, "guard": {"calibration": "none", "versions": 0}},
+    "turned, healed ahead": {"ahead": AHEAD, "heal": {"steps": 50}},
 }
 FORMS: dict[str, dict[str, Any]] = {form: {"patients": form} for form in ("remove", "scrub", "both")}
 

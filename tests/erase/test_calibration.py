@@ -116,18 +116,22 @@ def test_few_images_are_enough() -> None:
 def test_the_cost_in_passes() -> None:
     # forward and backward 1, the teacher's forward a third, the augmented student's own pass 1
     # 10 steps of 4 images: 40 passes; a teacher's forward of each of the 12 images once: 12 / 3; under Φ anew in each step: 40 / 3
-    plain = Calibration(steps=10, batch=4, distil=1, invariance=0, gain=None)
+    plain = Calibration(steps=10, batch=4, distil=1, invariance=0, gain=None, turned=False)
     assert plain.passes(12, 1, 10) == pytest.approx(40 + 12 / 3)
     assert plain.passes(12, 5, 10) == pytest.approx(40 + 5 * 12 / 3)
     assert plain.passes(1000, 1, 10) == pytest.approx(40 + 40 / 3)
     assert plain.passes(2, 1, 10) == pytest.approx(20 + 2 / 3)
     assert plain.model_copy(update={"augmented": True}).passes(12, 1, 10) == pytest.approx(40 + 40 / 3)
     assert plain.model_copy(update={"distil": 0, "invariance": 1}).passes(12, 1, 10) == 80
+    # turned, 3 images have 24 views, of which 20 are used by 5 steps of 4: the teacher sees each of these
+    turned = plain.model_copy(update={"turned": True})
+    assert turned.passes(3, 1, 5) == pytest.approx(20 + 20 / 3)
+    assert turned.passes(3, 1, 10) == pytest.approx(40 + 24 / 3)
 
 
 def test_the_cost_of_looking_at_the_gap() -> None:
     # 200 images: 25 held out. 100 steps of 4, the teacher's forward of all 200 once, a look at the start and after 50 and 100 steps
-    spec = Calibration(steps=500, batch=4, gain=0.05, check=50)
+    spec = Calibration(steps=500, batch=4, gain=0.05, check=50, turned=False)
     assert spec.held_out(200) == 25
     assert spec.passes(200, 1, 100) == pytest.approx(400 + (175 + 25 + 3 * 25) / 3)
 

@@ -19,10 +19,12 @@ from pydantic import Field
 
 from afuic.config import Section
 from afuic.erase.augment import Augment, Augmentation
+from afuic.erase.orient import TURNS, Views
 from afuic.params import Params
 
 HELD_OUT_LEAST, HELD_OUT_MOST = 16, 128
 AVERAGE = 0.99
+CHUNK = 256
 Forward = Callable[[Params, torch.Tensor], torch.Tensor]
 """logits [n, classes] of a model on images [n, c, h, w], differentiable in the parameters."""
 
@@ -36,6 +38,9 @@ class Calibration(Section):
     With ``gain`` an eighth of the images is held out and the gap, the mean KL(teacher ‖ model) on them in nats, is measured every
     ``check`` steps: calibration ends once a stretch has closed less than ``gain`` of it, or once it is no more than ``enough``.
     The rate is then constant and the model is the moving average of the steps. Without ``gain`` all steps are made, along a cosine.
+
+    ``turned``: every image is distilled in all its orientations, mirrored and turned by right angles. That makes few images go further, and
+    unlike Φ adds nothing to them that the teacher could take for what is to be erased (decision 0010).
     """
 
     steps: int = Field(500, ge=1, description="optimizer steps, at most")
@@ -47,6 +52,7 @@ class Calibration(Section):
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd has momentum 0.9")
     distil: float = Field(1.0, ge=0, description="weight of KL(teacher ‖ student)")
     invariance: float = Field(0.0, ge=0, description="weight of the consistency under Φ")
+    turned: bool = Field(True, description="distil every image in all its orientations")
     augmented: bool = Field(False, description="teacher and student see Φ(x) instead of x")
     augmentation: Augmentation = Augmentation()
     max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
@@ -59,11 +65,13 @@ class Calibration(Section):
     def passes(self, count: int, teachers: int, steps: int) -> float:
         """Image passes, forward and backward, of ``steps`` steps on ``count`` calibration images; a forward is a third of one.
 
-        A teacher sees each image that is used once, unless it is augmented anew in every step.
+        A teacher sees each view of an image that is used once, unless it is augmented anew in every step. ``turned`` images are taken to be
+        square.
         """
         held = self.held_out(count)
-        used = steps * min(self.batch, count - held)
-        taught = (used if self.augmented else min(used, count - held)) if self.distil else 0
+        views = (count - held) * (TURNS if self.turned else 1)
+        used = steps * min(self.batch, views)
+        taught = (used if self.augmented else min(used, views)) if self.distil else 0
         looks = held * (teachers + 1 + math.ceil(steps / self.check))
         return used * (2.0 if self.invariance else 1.0) + (taught * teachers + looks) / 3
 
@@ -127,14 +135,14 @@ class _Walk:
         phi: Augment,
         generator: torch.Generator,
     ) -> None:
-        self.forward, self.teachers, self.images = forward, teachers, images
+        self.forward, self.teachers, self.views = forward, teachers, Views(images, spec.turned)
         self.spec, self.phi, self.generator = spec, phi, generator
         self.leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
         self.average = {name: leaf.detach().clone() for name, leaf in self.leaf.items()} if spec.gain else None
         self.optimizer, self.schedule = _optimizer(list(self.leaf.values()), spec)
-        self.plan = list(_batches(len(images), spec, generator))
+        self.plan = list(_batches(len(self.views), spec, generator))
         taught = bool(teachers) and spec.distil and not spec.augmented
-        self.soft = _taught_once(forward, teachers, images, self.plan) if taught else None
+        self.soft = _taught_once(forward, teachers, self.views, self.plan) if taught else None
         self.steps = 0
 
     def stretch(self, steps: int) -> None:
@@ -148,7 +156,7 @@ class _Walk:
         return {name: tensor.detach().clone() for name, tensor in at.items()}
 
     def _step(self, index: torch.Tensor) -> None:
-        batch, target = self.images[index], None if self.soft is None else self.soft[index]
+        batch, target = self.views[index], None if self.soft is None else self.soft[index]
         if self.teachers and self.spec.distil and self.spec.augmented:
             batch = self.phi(batch, self.generator)
             target = _soft_labels(self.forward, self.teachers, batch)
@@ -189,17 +197,15 @@ def _objective(
 
 def _soft_labels(forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        parts = [torch.stack([forward(t, x).softmax(dim=1) for t in teachers]).mean(0) for x in torch.split(images, 256)]
+        parts = [torch.stack([forward(t, x).softmax(dim=1) for t in teachers]).mean(0) for x in torch.split(images, CHUNK)]
     return torch.cat(parts)
 
 
-def _taught_once(
-    forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor, plan: list[torch.Tensor]
-) -> torch.Tensor:
-    """The teachers' probabilities for every image, computed only for those that the plan uses; NaN elsewhere."""
+def _taught_once(forward: Forward, teachers: tuple[Params, ...], views: Views, plan: list[torch.Tensor]) -> torch.Tensor:
+    """The teachers' probabilities for every view, computed only for those that the plan uses; NaN elsewhere."""
     used = torch.unique(torch.cat(plan))
-    taught = _soft_labels(forward, teachers, images[used])
-    return taught.new_full((len(images), taught.shape[1]), torch.nan).index_copy(0, used, taught)
+    taught = torch.cat([_soft_labels(forward, teachers, views[part]) for part in torch.split(used, CHUNK)])
+    return taught.new_full((len(views), taught.shape[1]), torch.nan).index_copy(0, used, taught)
 
 
 def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Iterator[torch.Tensor]:
