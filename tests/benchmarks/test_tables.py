@@ -18,9 +18,19 @@ def test_the_page_is_up_to_date() -> None:
     assert tables.rewritten(PAGE, tables.RESULTS) == PAGE, "run benchmarks/tables.py"
 
 
+def test_the_figures_are_up_to_date() -> None:
+    import figures
+
+    document = json.loads(figures.RESULTS.read_text(encoding="utf-8"))
+    for name, (column, title) in figures.FIGURES.items():
+        drawn = (figures.FOLDER / f"{name}.svg").read_bytes()
+        assert figures.draw(document, column, title) == drawn, "run benchmarks/figures.py"
+        assert f"figures/{name}.svg" in PAGE
+
+
 def test_every_script_is_explained() -> None:
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text(encoding="utf-8")}
-    assert {name for name in scripts - {"tables.py"} if f"`benchmarks/{name}`" not in PAGE} == set()
+    assert {name for name in scripts - {"tables.py", "figures.py"} if f"`benchmarks/{name}`" not in PAGE} == set()
 
 
 def test_numbers_come_from_the_file(tmp_path: Path) -> None:
