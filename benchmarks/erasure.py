@@ -55,7 +55,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 """Name: the method, its options, and the past it branches from."""
 PLAIN, BOTH = ("afuic",), ("afuic", "afuic-paper")
-FIVE = (0, 1, 2, 3, 4)
+THREE, FIVE = (0, 1, 2), (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,26 @@ CASES: dict[str, Case] = {
     "bloodmnist": Case(BLOOD, FIVE, BOTH),
     "organamnist": Case(ORGAN, FIVE),
     **{f"ham10000-{site}": Case(FEDERATIONS[f"ham10000-{site}"], FIVE, fixed=True) for site in SITES},
-    "bloodmnist, healed ahead": Case(BLOOD, (0, 1), ("afuic, healed ahead",), retained="bloodmnist"),
+    "bloodmnist, healed ahead": Case(BLOOD, FIVE, ("afuic, healed ahead",), retained="bloodmnist"),
+    "organamnist, healed ahead": Case(ORGAN, THREE, ("afuic, healed ahead",), retained="organamnist"),
     "bloodmnist, target offline": Case((*BLOOD, "requests.0.target_online=false"), (0,), retained="bloodmnist"),
-    "bloodmnist, no trigger": Case((*BLOOD, CLEAN), (0, 1, 2), retained="bloodmnist"),
+    "bloodmnist, no trigger": Case((*BLOOD, CLEAN), THREE, retained="bloodmnist"),
     "organamnist, no trigger": Case((*ORGAN, CLEAN), (0, 1), retained="organamnist"),
     **{
         f"bloodmnist, {n} calibration images": Case(
-            (*BLOOD, f"data.calibration={n}"), (0, 1, 2), retained="bloodmnist", past=True
+            (*BLOOD, f"data.calibration={n}"), THREE, retained="bloodmnist", past=True
         )
         for n in (0, 50, 200, 500)
     },
     "bloodmnist, calibration images of organamnist": Case(
-        (*BLOOD, "data.calibration_from=organamnist"), (0, 1, 2), retained="bloodmnist", past=True
+        (*BLOOD, "data.calibration_from=organamnist"), THREE, retained="bloodmnist", past=True
     ),
-    **{f"bloodmnist, {n} patients": Case((*BLOOD, CLEAN, f"requests.0.patients={n}"), (0,)) for n in (1, 10, 100)},
-    **{f"ham10000, {n} patients": Case((*HAM, CLEAN, f"requests.0.patients={n}"), (0,)) for n in (10, 100)},
-    "bloodmnist, two at once": Case((*BLOOD, _at(1200, 1200, horizon=2280)), (0,)),
-    "bloodmnist, three in a row": Case((*BLOOD, "clock.horizon_s=2520", _at(1200, 1320, 1440, horizon=2520)), (0,)),
-    "bloodmnist, the largest hospital": Case(BLOOD, (0,)),
-    "bloodmnist, the only holder of a class": Case(("data.partition.kind=site",), (0,)),
+    **{f"bloodmnist, {n} patients": Case((*BLOOD, CLEAN, f"requests.0.patients={n}"), THREE) for n in (1, 10, 100)},
+    **{f"ham10000, {n} patients": Case((*HAM, CLEAN, f"requests.0.patients={n}"), THREE) for n in (10, 100)},
+    "bloodmnist, two at once": Case((*BLOOD, _at(1200, 1200, horizon=2280)), THREE),
+    "bloodmnist, three in a row": Case((*BLOOD, "clock.horizon_s=2520", _at(1200, 1320, 1440, horizon=2520)), THREE),
+    "bloodmnist, the largest hospital": Case(BLOOD, THREE),
+    "bloodmnist, the only holder of a class": Case(("data.partition.kind=site",), THREE),
 }
 
 

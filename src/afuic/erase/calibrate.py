@@ -43,7 +43,7 @@ class Calibration(Section):
     unlike Φ adds nothing to them that the teacher could take for what is to be erased (decision 0010).
     """
 
-    steps: int = Field(500, ge=1, description="optimizer steps, at most")
+    steps: int = Field(400, ge=1, description="optimizer steps, at most")
     batch: int = Field(32, ge=2, description="calibration images in a step")
     lr: float = Field(0.004, gt=0, description="learning rate; without gain it decays to 0 along a cosine")
     gain: float | None = Field(0.05, gt=0, lt=1, description="share of the gap that a stretch must close; none: make all steps")
