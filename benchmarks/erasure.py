@@ -90,9 +90,7 @@ CASES: dict[str, Case] = {
     "bloodmnist, no trigger": Case((*BLOOD, CLEAN), THREE, retained="bloodmnist"),
     "organamnist, no trigger": Case((*ORGAN, CLEAN), (0, 1), retained="organamnist"),
     **{
-        f"bloodmnist, {n} calibration images": Case(
-            (*BLOOD, f"data.calibration={n}"), THREE, retained="bloodmnist", past=True
-        )
+        f"bloodmnist, {n} calibration images": Case((*BLOOD, f"data.calibration={n}"), THREE, retained="bloodmnist", past=True)
         for n in (0, 50, 200, 500)
     },
     "bloodmnist, calibration images of organamnist": Case(
