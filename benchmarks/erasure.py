@@ -149,7 +149,7 @@ def trial(cfg: Config, folder: Path, arm: Arm, progress: Callable[[Progress], No
     method, options = arm.method, AHEAD if arm.name == "ahead" else {}
     if arm.name in VARIANTS:
         method, options, past = VARIANTS[arm.name]
-        after = f"../../{case.retained}/{folder.name}/{past}" if case.past else past
+        after = str(folder.parents[1].resolve() / str(case.retained) / folder.name / past) if case.past else past
         arm = replace(arm, after=after)
     lab = _laboratory(cfg.model_dump_json())
     Run(replace(lab, config=cfg.model_copy(update={"options": {method: options}})), folder, arm, progress).run()
