@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from afuic.config import Section
 from afuic.erase.calibrate import Calibration
 from afuic.erase.carriers import Carriers
+from afuic.erase.rounds import Procedure
 from afuic.erase.scrub import Scrub
 from afuic.errors import ConfigError
 
@@ -67,6 +68,8 @@ class Plan:
     merge: ``rebase`` adds the change to whatever the model is by then; ``replace`` overwrites it; ``restart`` begins anew;
     ``none`` releases at once. ``scrub_first``: the release waits for the client; otherwise its work refines what was released.
     ``fallback``: the plan when the client has not answered by ``deadline_s``; None: the request fails.
+    ``procedure``: training pauses and this decides, round after round, until it has a model, which is then healed (where ``heal`` is
+    set) and overwrites the paused one (``merge`` "replace").
     """
 
     merge: Merge
@@ -76,6 +79,7 @@ class Plan:
     teacher: Teacher = "snapshot"
     scrub: Scrub | None = None
     scrub_first: bool = False
+    procedure: Procedure | None = None
     fallback: Plan | None = None
     deadline_s: float = 3600.0
     guard: Guard = Guard(versions=0, calibration=None)
@@ -91,7 +95,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Method:
-    """A registered method. ``removes``: it subtracts contributions, so the server's optimizer has to be linear."""
+    """A registered method. ``removes``: it subtracts contributions, so the server's optimizer has to be linear. ``history``: it needs
+    every update since the beginning kept; ``pauses``: nobody trains until its release.
+    """
 
     name: str
     source: str
@@ -100,6 +106,8 @@ class Method:
     removes: bool
     options: type[Section]
     plan: Callable[[Any, Ask], Plan]
+    history: bool = False
+    pauses: bool = False
 
     def configure(self, values: Mapping[str, Any]) -> Configured:
         """This method with checked options; ConfigError names the key."""

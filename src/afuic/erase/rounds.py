@@ -94,7 +94,8 @@ class View:
 class Round:
     """The next round's orders, and what the procedure has to remember until it is answered; no orders: ``model`` is released.
 
-    ``memory`` is a frozen dataclass of the method's file, made of numbers, texts, tuples, mappings and models, so that it can be checkpointed.
+    ``memory`` is a frozen dataclass of the method's file, made of numbers, texts, tuples, mappings and models, so that it can be
+    checkpointed.
     """
 
     model: Params
@@ -110,7 +111,7 @@ class Procedure(Section):
         raise NotImplementedError
 
     def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
-        """The round after the one that ``memory`` belongs to. ``answers``: by client, in the order of the orders; those who left are missing."""
+        """The round after the one that ``memory`` belongs to. ``answers``: by client, in the orders' order; who left is missing."""
         raise NotImplementedError
 
 
