@@ -34,9 +34,7 @@ def taught(lab: Laboratory, fresh: Params) -> Params:
 
 def test_the_target_is_a_share_of_the_accuracy_before(lab: Laboratory, taught: Params) -> None:
     probs = lab.judge.forget_probs(taught)
-    accuracy = (
-        probs.argmax(axis=1) == lab.judge.forget_labels
-    ).mean()  # of all 67 images, not of the 50 of the curve
+    accuracy = (probs.argmax(axis=1) == lab.judge.forget_labels).mean()  # of all 67 images, not of the 50 of the curve
     assert lab.judge.forget_accuracy(taught) == pytest.approx(accuracy, abs=0.15)
     assert target(lab, taught, 0.5) == 0.5 * lab.judge.forget_accuracy(taught)
     with pytest.raises(ConfigError, match="share"):

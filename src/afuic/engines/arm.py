@@ -20,7 +20,7 @@ from afuic.aggregate import server_optimizer
 from afuic.config import Config
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
-from afuic.erase import augment, calibrate, carriers, configured, ledger, method, scrub
+from afuic.erase import METHODS, augment, calibrate, carriers, configured, ledger, method, scrub
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params, digest
 from afuic.protocol import State, effects, events, initial, requests, state
@@ -77,13 +77,19 @@ class Measures(Protocol):
 
 
 def arms(cfg: Config) -> tuple[Arm, ...]:
-    """The arms of an experiment: the shared past first, then methods, then retrained references."""
-    branches = [Arm(name, name, PREFIX) for name in cfg.methods if name != "retrain"]
+    """The arms of an experiment: the shared past first, then pasts of single methods, methods, and retrained references."""
+    branches = [Arm(name, name, past_of(name)) for name in cfg.methods if name != "retrain"]
     ahead = [b.method for b in branches if getattr(configured(cfg, b.method).options, "ahead", None) is not None]
-    first = next(iter([*ahead, *(b.method for b in branches)]), "retrain")
+    own = [Arm(past_of(b.method), b.method, None) for b in branches if b.after != PREFIX]
+    first = next(iter([*ahead, *(b.method for b in branches if b.after == PREFIX)]), "retrain")
     runs = cfg.evaluation.retrained if "retrain" in cfg.methods else 0
     references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(runs)]
-    return (Arm(PREFIX, first, None), *branches, *references)
+    return (Arm(PREFIX, first, None), *own, *branches, *references)
+
+
+def past_of(method: str) -> str:
+    """The past that a method branches from: the shared one, or one of its own where clients train otherwise from the beginning."""
+    return f"{PREFIX}-{method}" if METHODS[method].clusters else PREFIX
 
 
 def classes() -> tuple[type, ...]:

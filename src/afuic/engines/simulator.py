@@ -17,12 +17,11 @@ from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Worker
 from afuic.errors import AfuicError
 from afuic.params import nbytes
-from afuic.protocol import Rules, State, step
+from afuic.protocol import Rules, State, clusters, step
 from afuic.protocol import effects as fx
 from afuic.protocol import events as ev
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
-from afuic.protocol.requests import Phase
 
 FIRST, NORMAL, LAST = 0, 1, 2
 
@@ -143,7 +142,7 @@ class Simulator:
         seconds = 2 * link + self.fleet.work_s(work.client, number, images)
         fails = self.fleet.fails(work.client, number)
         t = self.fleet.finish(work.client, self.world.t, seconds if fails is None else fails * seconds)
-        if isinstance(work, fx.Unlearn) or self.world.state.in_phase(Phase.REBUILDING):
+        if isinstance(work, fx.Unlearn) or clusters.rebuilding(self.rules, self.world.state, work.client):
             self._count(bytes_moved=2 * self.model_bytes)
         if not math.isfinite(t):
             return

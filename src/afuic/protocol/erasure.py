@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from afuic.erase import Ask
-from afuic.erase.ledger import Ledger
+from afuic.erase.ledger import client_of
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import add, check_like, clip, norm
-from afuic.protocol import jobs, releasing, scrubbing
+from afuic.protocol import clusters, jobs, releasing, scrubbing
 from afuic.protocol.effects import Lost, SetTimer
 from afuic.protocol.events import EraseRequested, Purged, RequestWithdrawn, ScrubArrived, TimerFired
 from afuic.protocol.requests import Phase, Record
@@ -200,14 +202,22 @@ def _give_up_on_client(turn: Turn, record: Record) -> None:
 
 
 def _restart(turn: Turn, record: Record) -> None:
-    lost = sum(c.applied for c in turn.state.clients.values() if c.name != record.client) + len(turn.state.buffer)
-    for task in list(turn.state.tasks.values()):
-        turn.cancel(task)
-    origin = turn.state.ledger.origin
-    turn.set(model=origin, ledger=Ledger(origin, {}, {}), buffer=(), moments=None, average=None, version=turn.state.version + 1)
-    turn.set(lost=turn.state.lost + lost)
+    """Start over, or, where the plan says so, the client's cluster alone."""
+    state = turn.state
+    anew = clusters.members(turn.rules, state, record.client) if record.plan.cluster else tuple(state.clients)
+    buffered = [c for c in state.buffer if c.client in anew]
+    lost = sum(state.clients[name].applied for name in anew if name != record.client) + len(buffered)
+    for task in list(state.tasks.values()):
+        if task.client in anew:
+            turn.cancel(task)
+    ledger = replace(
+        state.ledger, clients={n: c for n, c in state.ledger.clients.items() if client_of(n) not in anew}, server={}
+    )
+    turn.set(model=ledger.rebuilt(), ledger=ledger, buffer=tuple(c for c in state.buffer if c.client not in anew))
+    turn.set(moments=None, average=None, version=state.version + 1, lost=state.lost + lost)
     turn.emit(Lost(record.id, lost, "training started over"))
     turn.emit(SetTimer(record.id, record.plan.restart_s))
-    for name in turn.state.clients:
+    for name in anew:
         turn.set_client(name, applied=0, last=None)
+    for name in anew:
         turn.dispatch(name)

@@ -17,7 +17,8 @@ from afuic.protocol.requests import Phase, Record
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready.
+    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready. ``clusters``: each
+    client's cluster, where clusters train apart; None: all train one model.
 
     ``ahead``: how the server heals ahead of any request, one client after the other, while it has nothing else to do; None: it does not.
     """
@@ -28,6 +29,7 @@ class Rules:
     average: bool = False
     last_models: bool = False
     ahead: Calibration | None = None
+    clusters: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

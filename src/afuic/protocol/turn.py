@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from afuic.errors import IllegalEvent, UnknownClient
+from afuic.protocol import clusters
 from afuic.protocol.effects import Cancel, Effect, Moved, Quarantined, Train
 from afuic.protocol.requests import Phase, Record, allowed
 from afuic.protocol.state import Client, Rules, State, Task
@@ -91,12 +92,11 @@ class Turn:
         self.emit(Quarantined(task, client, reason))
 
     def next_task(self, name: str, kind: str, request: str | None = None) -> Task:
-        """A new task of the client from the present model."""
+        """A new task of the client from the present model, or from its cluster's."""
         client = self.state.clients[name]
+        base, steps = clusters.model(self.rules, self.state, name), clusters.steps(self.rules, self.state, name)
         self.set_client(name, tasks=client.tasks + 1)
-        state = self.state
-        identity = f"{name}/{client.tasks}"
-        task = Task(identity, kind, name, client.epoch, state.model, state.version, state.steps, request)
+        task = Task(f"{name}/{client.tasks}", kind, name, client.epoch, base, self.state.version, steps, request)
         self.add_task(task)
         return task
 
