@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,24 @@ def test_confidences_are_those_of_the_images_without_trigger(made: tuple[Path, s
     assert 0 <= attack(ours, retrained, stream(0, "ulira"), draws=5).auc <= 1
 
 
+def test_the_control_is_test_images_of_the_same_classes(made: tuple[Path, shadows.Shadows]) -> None:
+    _, found = made
+    test = laboratory(CONFIG).federation.test
+    wanted = {c: int((found.labels[found.members] == c).sum()) for c in range(4)}
+    there = {c: int((test.labels == c).sum()) for c in range(4)}
+    ours, retrained = found.confidences("afuic", control=True)
+    assert ours.shape == retrained.shape == (COUNT, sum(min(wanted[c], there[c]) for c in range(4)))
+    assert found.control["afuic"][0].shape == (len(test.labels), 4)
+    first = int(np.flatnonzero(np.isin(found.control_labels, [c for c in wanted if wanted[c]]))[0])
+    assert ours[2, 0] == confidence(found.control["afuic"][2], found.control_labels)[first]
+    continued, before = found.confidences("continue", "before", control=True)
+    np.testing.assert_array_equal(continued, before)
+
+
 def test_a_shadow_that_failed_leaves_its_row_out_of_both(made: tuple[Path, shadows.Shadows]) -> None:
     _, found = made
     rows = {i: p for i, p in found.probs["afuic"].items() if i != 1}
-    less = shadows.Shadows({**found.probs, "afuic": rows}, {"afuic": {1: "diverged"}}, found.labels, found.members)
+    less = replace(found, probs={**found.probs, "afuic": rows}, failed={"afuic": {1: "diverged"}})
     ours, retrained = less.confidences("afuic")
     np.testing.assert_array_equal(ours, found.confidences("afuic")[0][[0, 2]])
     np.testing.assert_array_equal(retrained, found.confidences("afuic")[1][[0, 2]])

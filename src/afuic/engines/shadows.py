@@ -2,8 +2,8 @@
 
 Shadow i has random streams of its own (initial model, batches, calibration) on the same division, requests and traces. Its past is
 shared by all methods, so that their released models and one retrained model form a row each. Of all this only the answers on
-the forget set are kept: a shadow's models are personal data without a use. Each shadow is one job of ``pool.run``; a stopped one goes
-on from its last checkpoint.
+the forget set and, as a control, on the test set are kept: a shadow's models are personal data without a use. Each shadow is one job
+of ``pool.run``; a stopped one goes on from its last checkpoint.
 
 Folder: config.json; shadow-I/ with arms/ while it runs, probs.safetensors and at last outcome.json, which says that it is whole.
 """
@@ -39,33 +39,43 @@ Sink = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Shadows:
-    """What the shadows answered on the forget set.
+    """What the shadows answered on the forget set, and on test images.
 
     ``probs``: method → shadow → [n, classes]; besides the methods "before", the models that were asked to forget, and "retrain".
-    ``failed``: method → shadow → why it has no model. ``labels`` [n] as held; ``members`` [n]: images without trigger.
+    ``failed``: method → shadow → why it has no model. ``labels`` [n] as held; ``members`` [n]: images without trigger. ``control`` and
+    ``control_labels``: the same of test images, which no model was trained on.
     """
 
     probs: Mapping[str, Mapping[int, npt.NDArray[np.float32]]]
     failed: Mapping[str, Mapping[int, str]]
     labels: Ints
     members: npt.NDArray[np.bool_]
+    control: Mapping[str, Mapping[int, npt.NDArray[np.float32]]]
+    control_labels: Ints
 
-    def confidences(self, method: str, against: str = RETRAIN) -> tuple[Scores, Scores]:
-        """φ [shadows, members] of ``method`` and of ``against`` for ``ulira.attack``: the shadows that have both, in their order.
+    def confidences(self, method: str, against: str = RETRAIN, *, control: bool = False) -> tuple[Scores, Scores]:
+        """φ [shadows, images] of ``method`` and of ``against`` for ``ulira.attack``: the shadows that have both, in their order.
 
-        Images with the trigger are left out, as in ``mia_auc``: that probe has measures of its own. DataError for an unknown method.
+        Images with the trigger are left out, as in ``mia_auc``: that probe has measures of its own. ``control``: on as many test
+        images, or all, of the same classes in the forget set's proportions as far as they last. DataError for an unknown method.
         """
         for name in (method, against):
             if name not in self.probs:
                 raise DataError(f"shadows: there is nothing of {name!r}; there is {', '.join(self.probs)}")
         common = sorted(self.probs[method].keys() & self.probs[against].keys())
-        first, second = (self._rows(name, common) for name in (method, against))
+        first, second = (self._rows(name, common, control) for name in (method, against))
         return first, second
 
-    def _rows(self, method: str, indices: list[int]) -> Scores:
-        labels = self.labels[self.members]
-        rows = [confidence(self.probs[method][i][self.members], labels) for i in indices]
-        return np.stack(rows) if rows else np.empty((0, len(labels)))
+    def _rows(self, method: str, indices: list[int], control: bool) -> Scores:
+        probs, labels = (self.control, self.control_labels) if control else (self.probs, self.labels)
+        chosen = self._alike() if control else np.flatnonzero(self.members)
+        rows = [confidence(probs[method][i][chosen], labels[chosen]) for i in indices]
+        return np.stack(rows) if rows else np.empty((0, len(chosen)))
+
+    def _alike(self) -> npt.NDArray[np.intp]:
+        """Of each class the first test images, as many as members have it."""
+        wanted = np.bincount(self.labels[self.members])
+        return np.sort(np.concatenate([np.flatnonzero(self.control_labels == c)[:n] for c, n in enumerate(wanted)]))
 
 
 def run(config: Config, out: Path, shadows: int, *, jobs: int | None = None, progress: Sink | None = None) -> Shadows:
@@ -89,15 +99,18 @@ def load(config: Config, out: Path, shadows: int) -> Shadows:
     _check(config, out)
     names = [BEFORE, *(m for m in config.methods if m != RETRAIN), RETRAIN]
     probs: dict[str, dict[int, npt.NDArray[np.float32]]] = {name: {} for name in names}
+    control: dict[str, dict[int, npt.NDArray[np.float32]]] = {name: {} for name in names}
     failed: dict[str, dict[int, str]] = {}
+    judge = laboratory(config).judge
+    images = len(judge.forget_labels)
     for i in range(shadows):
         place = out / _job(i).name
         for name, why in read_json(place / "outcome.json")["failed"].items():
             failed.setdefault(name, {})[i] = why
         for name, found in read_tensors(place / "probs.safetensors").items():
-            probs.setdefault(name, {})[i] = found.numpy()
-    judge = laboratory(config).judge
-    return Shadows(probs, failed, judge.forget_labels, judge.members)
+            both = found.numpy()
+            probs.setdefault(name, {})[i], control.setdefault(name, {})[i] = both[:images], both[images:]
+    return Shadows(probs, failed, judge.forget_labels, judge.members, control, judge.test_labels)
 
 
 def shadow(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
@@ -107,7 +120,7 @@ def shadow(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
         lab = laboratory(config)
         every = branches(config, arm.family)
         for one in every:
-            Run(lab, place / "arms", one, _relay(arm.name, progress), _Witness(lab.judge)).run()
+            Run(lab, place / "arms", one, _relay(arm.name, progress), Witness(lab.judge, control=True)).run()
         _keep(place, every)
     shutil.rmtree(place / "arms", ignore_errors=True)
     progress(Progress(arm.name, config.clock.horizon_s, config.clock.horizon_s, 0, "done", "done"))
@@ -119,17 +132,18 @@ def branches(config: Config, family: tuple[PathPart, ...]) -> tuple[Arm, ...]:
     return (*cut, Arm(RETRAIN, RETRAIN, None, (*family, RETRAIN), "release"))
 
 
-class _Witness:
-    """Sees the forget set alone, and nothing on the way to the release."""
+class Witness:
+    """Sees the forget set alone, then with ``control`` the test set, and nothing on the way to the release."""
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, judge: Judge, *, control: bool = False) -> None:
+        self.judge, self.control = judge, control
 
     def point(self, params: Params) -> dict[str, float | None]:
         return {}
 
     def phase_and_probs(self, params: Params) -> tuple[dict[str, Any], Probs]:
-        return {}, self.judge.forget_probs(params)
+        forgotten = self.judge.forget_probs(params)
+        return {}, np.concatenate([forgotten, self.judge.probs(params)]) if self.control else forgotten
 
 
 def _job(index: int) -> Arm:

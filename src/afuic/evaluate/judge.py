@@ -143,6 +143,11 @@ class Judge:
         return self._full.forget_labels
 
     @property
+    def test_labels(self) -> Ints:
+        """Labels [n] of the test set, in the order of ``probs``."""
+        return self._full.labels
+
+    @property
     def members(self) -> npt.NDArray[np.bool_]:
         """Which images of the forget set [n] a membership attack is about: those without trigger."""
         return self._members
