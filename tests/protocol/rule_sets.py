@@ -63,6 +63,6 @@ SETS: dict[str, Rules] = {
     "retrain-buffered": rules("retrain", buffer=2),
     "knot": replace(rules("knot"), clusters=PAIRS),
     "knot-buffered": replace(rules("knot", buffer=2), clusters=PAIRS),
-    "knot-uneven": replace(rules("knot"), clusters={"a": 0, "b": 1, "c": 1, "d": 1}),
+    "knot-uneven": replace(rules("knot"), history=True, clusters={"a": 0, "b": 1, "c": 1, "d": 1}),
 }
 INEXACT = {"afuic-project"}
