@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from afuic.config import Aggregation, Config, Staleness
@@ -12,6 +13,7 @@ from afuic.protocol import Rules
 HEAL: dict[str, Any] = {"steps": 1, "batch": 2}
 LOOSE = {"bound": 1e6}
 NO_GUARD = {"versions": 0}
+PAIRS = {"a": 0, "b": 0, "c": 1, "d": 1}
 
 
 def rules(
@@ -60,5 +62,8 @@ SETS: dict[str, Rules] = {
     "continue-buffered": rules("continue", buffer=4),
     "retrain": rules("retrain"),
     "retrain-buffered": rules("retrain", buffer=2),
+    "knot": replace(rules("knot"), clusters=PAIRS),
+    "knot-buffered": replace(rules("knot", buffer=2), clusters=PAIRS),
+    "knot-uneven": replace(rules("knot"), history=True, clusters={"a": 0, "b": 1, "c": 1, "d": 1}),
 }
 INEXACT = {"afuic-project"}

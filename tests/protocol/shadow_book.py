@@ -116,6 +116,15 @@ class Book:
         through = frozenset(o for e in self.entries for o in e.knew)
         return through | frozenset(e.owner for e in self.entries if e.owner is not None)
 
+    @property
+    def parts(self) -> int:
+        """Clusters that train apart; the model is their mean."""
+        return len(set((self.rules.clusters or {"all": 0}).values()))
+
+    def _together(self, client: str, entry: Entry) -> bool:
+        cluster = self.rules.clusters
+        return cluster is None or (entry.owner is not None and cluster[entry.owner[0]] == cluster[client])
+
     # -- one event ----------------------------------------------------------------------------------------------------
 
     def follow(self, event: Any, fx: tuple[Any, ...], before: State, after: State) -> None:
@@ -190,7 +199,7 @@ class Book:
         assert event.client not in self.fenced | self.erased, "a fenced client had an open task"
         assert work.epoch == self.epochs[event.client], "a task on withdrawn patients was open"
         self.admitted += 1
-        value = self._admit(work, 0.5 * vec(event.delta))
+        value = self._admit(work, 0.5 * vec(event.delta) / self.parts)
         if value is None:
             assert [e.count for e in lost] == [1]
             assert not stated
@@ -200,12 +209,13 @@ class Book:
         assert type(stated[0]) in {effects.Applied, effects.Buffered}
         self.waiting[event.task] = Entry(value, (event.client, work.epoch), task=event.task)
         size = self.rules.aggregation.buffer if self.rules.aggregation.rule == "fedbuff" else 1
-        assert (len(self.waiting) >= size) == isinstance(stated[0], effects.Applied)
-        self._apply_when_full(fx, size)
+        mine = [t for t, e in self.waiting.items() if self._together(event.client, e)]
+        assert (len(mine) >= size) == isinstance(stated[0], effects.Applied)
+        self._apply_when_full(fx, mine, size)
 
-    def _apply_when_full(self, fx: tuple[Any, ...], size: int) -> None:
+    def _apply_when_full(self, fx: tuple[Any, ...], mine: list[str], size: int) -> None:
         applied = [e.task for e in fx if isinstance(e, effects.Applied)]
-        assert applied == (list(self.waiting) if len(self.waiting) >= size else [])
+        assert applied == (mine if len(mine) >= size else [])
         for task in applied:
             entry = self.waiting.pop(task)
             assert entry.owner is not None
@@ -395,18 +405,26 @@ class Book:
             assert effect.count == ask.since, "the overwritten updates are those since the snapshot"
 
     def _start_over(self, ask: Ask, count: int) -> None:
-        inside = [e for e in self.entries if e.task is not None]
+        inside = [e for e in self.entries if e.task is not None and self._together(ask.client, e)]
         others = [e for e in inside if e.owner is not None and e.owner[0] != ask.client]
-        assert count == len(others) + len(self.waiting)
+        waiting = [t for t, e in self.waiting.items() if self._together(ask.client, e)]
+        assert count == len(others) + len(waiting)
         self.fates["lost"] += count
         self.fates["erased"] += len(inside) - len(others)
-        self.entries, self.waiting, self.history = [], {}, []
+        self.entries = [e for e in self.entries if e.owner is not None and not self._together(ask.client, e)]
+        self.waiting = {t: e for t, e in self.waiting.items() if t not in waiting}
+        self.history = [(owner, v) for owner, v in self.history if not self._together(ask.client, Entry(v, owner))]
 
     def _saw_Train(self, effect: effects.Train, after: State) -> None:  # noqa: N802
         assert effect.client not in self.fenced | self.erased, "a fenced client was given training"
         assert not any(a.rounds and a.phase in {"working", "healing"} for a in self.asks.values()), "training did not pause"
         assert effect.epoch == self.epochs[effect.client]
         assert not any(t.client == effect.client for t in self.tasks.values()), "a busy client was given training"
+        if self.parts > 1:
+            own = [e.value * self.parts for e in self.entries if self._together(effect.client, e)]
+            assert np.array_equal(vec(effect.base), self.origin + sum(own, np.zeros_like(self.origin))), (
+                "not its cluster's model"
+            )
         self.tasks[effect.task] = Work("train", effect.client, effect.epoch, self.clock, vec(effect.base))
 
     def _saw_Unlearn(self, effect: effects.Unlearn, after: State) -> None:  # noqa: N802

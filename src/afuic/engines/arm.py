@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -53,27 +53,44 @@ class Progress:
 
 @dataclass(frozen=True)
 class Arm:
-    """``after``: the arm whose end it branches from; ``family`` names its random streams."""
+    """``after``: the arm whose end it branches from; ``family`` names its random streams. ``until``: "request" makes it a past whatever
+    its family; "release" ends it there, for those who ask what was released and not what became of it.
+    """
 
     name: str
     method: str
     after: str | None
     family: tuple[PathPart, ...] = ()
+    until: Literal["request", "release", "end"] = "end"
 
     @property
     def past(self) -> bool:
         """Whether it is a past to branch from: from the beginning to the first request."""
-        return self.after is None and not self.family
+        return self.until == "request" or (self.after is None and not self.family)
+
+
+class Measures(Protocol):
+    """What a run asks of a judge: the measures of a point of its curve, and those of a phase with probabilities to keep."""
+
+    def point(self, params: Params) -> dict[str, float | None]: ...
+
+    def phase_and_probs(self, params: Params) -> tuple[dict[str, Any], np.ndarray[Any, np.dtype[np.float64]]]: ...
 
 
 def arms(cfg: Config) -> tuple[Arm, ...]:
-    """The arms of an experiment: the shared past first, then methods, then retrained references."""
-    branches = [Arm(name, name, PREFIX) for name in cfg.methods if name != "retrain"]
+    """The arms of an experiment: the shared past first, then pasts of single methods, methods, and retrained references."""
+    branches = [Arm(name, name, past_of(name)) for name in cfg.methods if name != "retrain"]
     ahead = [b.method for b in branches if getattr(configured(cfg, b.method).options, "ahead", None) is not None]
-    first = next(iter([*ahead, *(b.method for b in branches)]), "retrain")
+    own = [Arm(past_of(b.method), b.method, None) for b in branches if b.after != PREFIX]
+    first = next(iter([*ahead, *(b.method for b in branches if b.after == PREFIX)]), "retrain")
     runs = cfg.evaluation.retrained if "retrain" in cfg.methods else 0
     references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(runs)]
-    return (Arm(PREFIX, first, None), *branches, *references)
+    return (Arm(PREFIX, first, None), *own, *branches, *references)
+
+
+def past_of(method: str) -> str:
+    """The past that a method branches from: the shared one, or one of its own where clients train otherwise from the beginning."""
+    return f"{PREFIX}-{method}" if METHODS[method].clusters else PREFIX
 
 
 def classes() -> tuple[type, ...]:
@@ -97,10 +114,13 @@ class Notes:
 
 
 class Run:
-    """An arm being run in a laboratory."""
+    """An arm being run in a laboratory, measured by ``judge``, the laboratory's own unless another is given."""
 
-    def __init__(self, lab: Laboratory, folder: Path, arm: Arm, progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, lab: Laboratory, folder: Path, arm: Arm, progress: Callable[[Progress], None], judge: Measures | None = None
+    ) -> None:
         self.lab, self.folder, self.arm, self.progress = lab, folder / arm.name, arm, progress
+        self.judge = judge or lab.judge
         self.requests = lab.requests()
         self.first_t, self.last_t = self.requests[0].t, self.requests[-1].t
         self.horizon = lab.config.clock.horizon_s
@@ -165,7 +185,7 @@ class Run:
         if self.arm.past:
             return self.first_t
         if self.notes.released_t is not None:
-            return self.notes.released_t + self.horizon - self.last_t
+            return self.notes.released_t + (0.0 if self.arm.until == "release" else self.horizon - self.last_t)
         return PATIENCE * self.horizon if self._pending() else max(self.horizon, self.world.t)
 
     def _pending(self) -> bool:
@@ -174,7 +194,7 @@ class Run:
 
     def _finish(self) -> None:
         name = "before" if self.arm.past else "final"
-        if self.notes.failed is None:
+        if self.notes.failed is None and self.arm.until != "release":
             self._measure_phase(name)
         if self.arm.past:
             self._checkpoint()
@@ -237,7 +257,7 @@ class Run:
 
     def _measure_point(self) -> None:
         try:
-            point = self.lab.judge.point(self.world.state.model)
+            point = self.judge.point(self.world.state.model)
         except ParamsError as error:
             self.notes.failed = f"diverged: {error}"
             return
@@ -246,7 +266,7 @@ class Run:
     def _measure_phase(self, name: str) -> None:
         model = self.world.state.model
         try:
-            phase, probs = self.lab.judge.phase_and_probs(model)
+            phase, probs = self.judge.phase_and_probs(model)
         except ParamsError as error:
             self.notes.failed = f"diverged: {error}"
             return

@@ -21,7 +21,7 @@ import torch
 
 from afuic.config import Config, load
 from afuic.engines import pool
-from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, measured_model, measured_probs, outcome
+from afuic.engines.arm import Arm, Progress, Run, arms, measured_model, measured_probs, outcome, past_of
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS, check_options, configured
 from afuic.errors import StoreError
@@ -205,7 +205,8 @@ def _method(
 ) -> dict[str, Any]:
     arm = reference.names[0] if name == "retrain" else name
     found = done[arm]
-    phases = {"before": done[PREFIX]["phases"]["before"], **found["phases"]}
+    past = done[past_of(name)]
+    phases = {"before": past["phases"]["before"], **found["phases"]}
     if name == "retrain":
         phases |= {p: reference.mean_phase(p) for p in AFTER}
     else:
@@ -218,7 +219,7 @@ def _method(
         "erasure_latency_s": latency,
         "latency_to_retrain": latency / retraining if latency is not None and retraining else None,
         "stall_client_s": account["stall_client_s"],
-        "updates_lost": found["lost"] + (_others(lab, done[PREFIX]["applied"]) if name == "retrain" else 0),
+        "updates_lost": found["lost"] + (_others(lab, past["applied"]) if name == "retrain" else 0),
         "updates_quarantined": found["quarantined"],
         "bytes_moved": int(account["bytes_moved"]),
         "bytes_stored": int(account["bytes_stored"]),
@@ -232,7 +233,7 @@ def _method(
         "gaps": reference.gaps(phases),
         "resurfacing": resurfacing(found["curve"], found["released_t"] if found["released_t"] is not None else found["t"]),
         "updates_after_release_per_client": found["after_per_client"],
-        "curve": [*done[PREFIX]["curve"], *found["curve"]],
+        "curve": [*past["curve"], *found["curve"]],
     }
 
 

@@ -12,7 +12,7 @@ from afuic.data import ClientData, Dataset, Federation, federate, load, split_fo
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Patients, Worker, withdrawn_patients
-from afuic.erase import METHODS, check_options, configured
+from afuic.erase import METHODS, Configured, check_options, configured
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
 from afuic.learning.networks import Network
@@ -45,8 +45,15 @@ class Laboratory:
         history = any(m.history for m in methods)
         images = len(self.federation.calibration) > 0
         own = configured(config, method)
-        ahead = getattr(own.options, "ahead", None)
-        return Rules(config.aggregation, own, images, "average" in teachers, last, ahead, history)
+        ahead, clusters = getattr(own.options, "ahead", None), self._clusters(own)
+        return Rules(config.aggregation, own, images, "average" in teachers, last, ahead, history, clusters)
+
+    def _clusters(self, method: Configured) -> dict[str, int] | None:
+        """The clients dealt to clusters of equal size or nearly so; None for methods without."""
+        if not method.method.clusters:
+            return None
+        order = stream(self.config.seed, "clusters").permutation(list(self.federation.clients))
+        return {str(name): place % method.options.clusters for place, name in enumerate(order)}
 
     def requests(self) -> tuple[EraseRequested, ...]:
         """The erasure requests, in order. Of the patients only a salted digest and their number is said."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from afuic.config import Config
 from afuic.engines import pool
-from afuic.engines.arm import PREFIX, Arm, Progress, arms, classes
+from afuic.engines.arm import Arm, Progress, arms, classes, past_of
 from afuic.engines.experiment import laboratory, recorded_config
 from afuic.engines.simulator import result
 from afuic.errors import StoreError
@@ -60,7 +60,8 @@ def replay(
     unknown = set(methods) - set(recorded.methods)
     if unknown:
         raise StoreError(f"{out}: has no method {sorted(unknown)[0]!r}; it has {', '.join(recorded.methods)}")
-    wanted = [a for a in arms(config) if not methods or a.name == PREFIX or a.method in methods]
+    pasts = {past_of(name) for name in methods}
+    wanted = [a for a in arms(config) if not methods or a.name in pasts or a.method in methods]
     with tempfile.TemporaryDirectory(prefix="afuic-replay-") as scratch:
         write_json(Path(scratch) / "run.json", str(out.resolve()))
         pool.run(replay_arm, config, Path(scratch), wanted, jobs or 1, progress or (lambda _: None))

@@ -18,12 +18,11 @@ from afuic.engines.worker import Worker
 from afuic.erase.rounds import SERVER, LocalTraining
 from afuic.errors import AfuicError
 from afuic.params import Params, nbytes
-from afuic.protocol import Rules, State, step
+from afuic.protocol import Rules, State, clusters, step
 from afuic.protocol import effects as fx
 from afuic.protocol import events as ev
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
-from afuic.protocol.requests import Phase
 from afuic.store.codec import is_params
 
 FIRST, NORMAL, LAST = 0, 1, 2
@@ -157,7 +156,7 @@ class Simulator:
         seconds = links + self.fleet.work_s(work.client, number, images)
         fails = self.fleet.fails(work.client, number)
         t = self.fleet.finish(work.client, self.world.t, seconds if fails is None else fails * seconds)
-        if not isinstance(work, fx.Train) or self.world.state.in_phase(Phase.REBUILDING):
+        if not isinstance(work, fx.Train) or clusters.rebuilding(self.rules, self.world.state, work.client):
             self._count(bytes_moved=(sent + 1) * self.model_bytes)
         if not math.isfinite(t):
             return

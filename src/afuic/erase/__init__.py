@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import halimi, not_
+from afuic.erase.peers import halimi, knot, not_
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -20,6 +20,7 @@ METHODS: Mapping[str, Method] = {
         leave.METHOD,
         retrain.METHOD,
         halimi.METHOD,
+        knot.METHOD,
         not_.METHOD,
     )
 }

@@ -65,8 +65,9 @@ class Ask:
 class Plan:
     """How one request is to be fulfilled.
 
-    merge: ``rebase`` adds the change to whatever the model is by then; ``replace`` overwrites it; ``restart`` begins anew;
-    ``none`` releases at once. ``scrub_first``: the release waits for the client; otherwise its work refines what was released.
+    merge: ``rebase`` adds the change to whatever the model is by then; ``replace`` overwrites it; ``restart`` begins anew,
+    with the client's ``cluster`` alone where that is set; ``none`` releases at once. ``scrub_first``: the release waits for the client;
+    otherwise its work refines what was released.
     ``fallback``: the plan when the client has not answered by ``deadline_s``; None: the request fails.
     ``procedure``: training pauses and this decides, round after round, until it has a model, which is then healed (where ``heal`` is
     set) and overwrites the paused one (``merge`` "replace").
@@ -85,6 +86,7 @@ class Plan:
     guard: Guard = Guard(versions=0, calibration=None)
     carriers: Carriers = Carriers()
     restart_s: float = 0.0
+    cluster: bool = False
     oracle: bool = False
 
     @property
@@ -96,7 +98,8 @@ class Plan:
 @dataclass(frozen=True)
 class Method:
     """A registered method. ``removes``: it subtracts contributions, so the server's optimizer has to be linear. ``history``: it needs
-    every update since the beginning kept; ``pauses``: nobody trains until its release.
+    every update since the beginning kept; ``pauses``: nobody trains until its release; ``clusters``: its clients train in clusters from the
+    beginning, as many as its option ``clusters`` says, so it has a past of its own.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Method:
     plan: Callable[[Any, Ask], Plan]
     history: bool = False
     pauses: bool = False
+    clusters: bool = False
 
     def configure(self, values: Mapping[str, Any]) -> Configured:
         """This method with checked options; ConfigError names the key."""

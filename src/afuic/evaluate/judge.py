@@ -44,6 +44,11 @@ class Sample:
         stamped = stamp(images[others]) if stamp is not None and bool(others.any()) else images[:0]
         self.images = torch.cat([images, stamped, forgotten[0]])
 
+    @property
+    def forgotten(self) -> Tensor:
+        """The forget images alone."""
+        return self.images[len(self.labels) + int(self.others.sum()) :]
+
     def split(self, probs: Probs) -> tuple[Probs, Probs, Probs]:
         """Probabilities of the test, the stamped and the forget images."""
         test, stamped = len(self.labels), int(self.others.sum())
@@ -127,6 +132,29 @@ class Judge:
     def probs(self, params: Params) -> Probs:
         """Test-set probabilities [n, classes], for distances to retrained models."""
         return self._predict(params, self._full.images[: len(self._full.labels)])
+
+    def forget_probs(self, params: Params) -> Probs:
+        """Forget-set probabilities [n, classes], for U-LiRA; in the order of ``forget_labels`` and ``members``."""
+        return self._predict(params, self._full.forgotten)
+
+    @property
+    def forget_labels(self) -> Ints:
+        """Labels [n] of the forget set as it was held."""
+        return self._full.forget_labels
+
+    @property
+    def test_labels(self) -> Ints:
+        """Labels [n] of the test set, in the order of ``probs``."""
+        return self._full.labels
+
+    @property
+    def members(self) -> npt.NDArray[np.bool_]:
+        """Which images of the forget set [n] a membership attack is about: those without trigger."""
+        return self._members
+
+    def forget_accuracy(self, params: Params) -> float:
+        """Forget accuracy on the curve's fixed subset, in one small pass: what relearning is measured with."""
+        return float(correct(self._predict(params, self._few.forgotten), self._few.forget_labels).mean())
 
     def _predict(self, params: Params, images: Tensor) -> Probs:
         with torch.no_grad():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from afuic.erase import Ask, Plan
-from afuic.erase.ledger import Ledger
+from afuic.erase.ledger import client_of
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import add, check_like, clip, norm
-from afuic.protocol import jobs, releasing, scrubbing, working
+from afuic.protocol import clusters, jobs, releasing, scrubbing, working
 from afuic.protocol.effects import Lost, SetTimer
 from afuic.protocol.events import EraseRequested, Purged, RequestWithdrawn, ScrubArrived, TimerFired
 from afuic.protocol.requests import BUSY, Phase, Record
@@ -257,15 +259,22 @@ def _give_up_on_rounds(turn: Turn, record: Record, reason: str) -> None:
 
 
 def _restart(turn: Turn, record: Record) -> None:
-    lost = sum(c.applied for c in turn.state.clients.values() if c.name != record.client) + len(turn.state.buffer)
-    for task in list(turn.state.tasks.values()):
-        turn.cancel(task)
-    origin = turn.state.ledger.origin
-    turn.set(model=origin, ledger=Ledger(origin, {}, {}), buffer=(), moments=None, average=None, version=turn.state.version + 1)
-    turn.set(history=())
-    turn.set(lost=turn.state.lost + lost)
+    """Start over, or, where the plan says so, the client's cluster alone."""
+    state, alone = turn.state, record.plan.cluster
+    anew = clusters.members(turn.rules, state, record.client) if alone else tuple(state.clients)
+    buffered = [c for c in state.buffer if c.client in anew]
+    lost = sum(state.clients[name].applied for name in anew if name != record.client) + len(buffered)
+    for task in list(state.tasks.values()):
+        if not alone or task.client in anew:
+            turn.cancel(task)
+    kept = {name: c for name, c in state.ledger.clients.items() if client_of(name) not in anew}
+    ledger = replace(state.ledger, clients=kept, server={})
+    turn.set(model=ledger.rebuilt(), ledger=ledger, buffer=tuple(c for c in state.buffer if c.client not in anew))
+    turn.set(history=tuple(p for p in state.history if client_of(p.contributor) not in anew))
+    turn.set(moments=None, average=None, version=state.version + 1, lost=state.lost + lost)
     turn.emit(Lost(record.id, lost, "training started over"))
     turn.emit(SetTimer(record.id, record.plan.restart_s))
-    for name in turn.state.clients:
+    for name in anew:
         turn.set_client(name, applied=0, last=None)
+    for name in anew:
         turn.dispatch(name)

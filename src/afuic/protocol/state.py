@@ -19,7 +19,7 @@ from afuic.protocol.requests import Phase, Record
 @dataclass(frozen=True)
 class Rules:
     """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready, ``history`` whether
-    every update applied is kept.
+    every update applied is kept. ``clusters``: each client's cluster, where clusters train apart; None: all train one model.
 
     ``ahead``: how the server heals ahead of any request, one client after the other, while it has nothing else to do; None: it does not.
     """
@@ -31,6 +31,7 @@ class Rules:
     last_models: bool = False
     ahead: Calibration | None = None
     history: bool = False
+    clusters: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

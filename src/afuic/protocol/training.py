@@ -11,7 +11,7 @@ from afuic.erase.ledger import contributor
 from afuic.erase.rounds import SERVER, Past
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import Params, add, check_like, clip, scale, total
-from afuic.protocol import erasure, jobs, releasing, scrubbing, working
+from afuic.protocol import clusters, erasure, jobs, releasing, scrubbing, working
 from afuic.protocol.effects import Applied, Buffered, Lost
 from afuic.protocol.events import ClientJoined, ClientLeft, ClientReturned, TaskFailed, UpdateArrived
 from afuic.protocol.requests import Phase, Record
@@ -104,11 +104,13 @@ def _admit(turn: Turn, task: Task, delta: Params) -> None:
         turn.set(lost=turn.state.lost + 1)
         turn.emit(Lost(carried[0].id, 1, f"{task.id} was trained from a model with the erased data and carriers are dropped"))
         return
-    tau = turn.state.steps - task.base_step
-    share = scale(update, rules.lr * weight(rules.staleness, tau))
+    tau = clusters.steps(turn.rules, turn.state, task.client) - task.base_step
+    share = scale(update, rules.lr * weight(rules.staleness, tau) / clusters.count(turn.rules))
     new = Contribution(task.id, task.client, task.epoch, share, tau, bool(carried), task.base_version)
-    buffer, applied = RULES[rules.rule].take(turn.state.buffer, new, rules.buffer)
-    turn.set(buffer=buffer)
+    own = [clusters.together(turn.rules, c.client, task.client) for c in turn.state.buffer]
+    mine, others = (tuple(c for c, o in zip(turn.state.buffer, own, strict=True) if o is side) for side in (True, False))
+    buffer, applied = RULES[rules.rule].take(mine, new, rules.buffer)
+    turn.set(buffer=(*others, *buffer))
     _remember(turn, task, delta)
     if applied:
         _apply(turn, applied)

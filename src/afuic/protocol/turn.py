@@ -7,6 +7,7 @@ from typing import Any
 
 from afuic.errors import IllegalEvent, UnknownClient
 from afuic.params import Params
+from afuic.protocol import clusters
 from afuic.protocol.effects import Cancel, Effect, Moved, Quarantined, Train
 from afuic.protocol.requests import Phase, Record, allowed
 from afuic.protocol.state import Client, Rules, State, Task
@@ -92,13 +93,13 @@ class Turn:
         self.emit(Quarantined(task, client, reason))
 
     def next_task(self, name: str, kind: str, request: str | None = None, base: Params | None = None) -> Task:
-        """A new task of the client from ``base`` or else the present model."""
+        """A new task of the client from ``base`` or else the present model, its cluster's where there are clusters."""
         client = self.state.clients[name]
         self.set_client(name, tasks=client.tasks + 1)
         state = self.state
-        identity = f"{name}/{client.tasks}"
-        start = state.model if base is None else base
-        task = Task(identity, kind, name, client.epoch, start, state.version, state.steps, request)
+        start = clusters.model(self.rules, state, name) if base is None else base
+        steps = clusters.steps(self.rules, state, name)
+        task = Task(f"{name}/{client.tasks}", kind, name, client.epoch, start, state.version, steps, request)
         self.add_task(task)
         return task
 
