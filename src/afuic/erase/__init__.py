@@ -7,11 +7,25 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
+from afuic.erase.peers import fcu, fedosd, lethe, maverick, puf
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
 
-METHODS: Mapping[str, Method] = {m.name: m for m in (afuic.METHOD, afuic_paper.METHOD, leave.METHOD, retrain.METHOD)}
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        afuic.METHOD,
+        afuic_paper.METHOD,
+        leave.METHOD,
+        retrain.METHOD,
+        fedosd.METHOD,
+        fcu.METHOD,
+        puf.METHOD,
+        maverick.METHOD,
+        lethe.METHOD,
+    )
+}
 
 
 def configured(config: Config, name: str) -> Configured:
