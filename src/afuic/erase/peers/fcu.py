@@ -124,7 +124,9 @@ class Options(Procedure):
     ratio: float = Field(0.7, ge=0, le=1, description="side of the spectrum's centre, as a share")
     low: Low = Field("unlearned", description="whose amplitudes the spectrum's centre has")
     recover_rounds: int = Field(5, ge=0, description="rounds of the others afterwards")
-    deadline_s: float = Field(3600.0, gt=0, description="seconds to wait for the target; then the request fails")
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
+    )
 
     def begin(self, view: View) -> Round:
         """The target unlearns, alone."""

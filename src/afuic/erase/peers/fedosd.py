@@ -95,7 +95,9 @@ class Options(Procedure):
     recover_rounds: int = Field(4, ge=0, description="rounds of the others afterwards")
     local: Steps = Steps(steps=10, batch=64, lr=0.1)
     project: bool = Field(True, description="take the way back out of each step of the post-training")
-    deadline_s: float = Field(3600.0, gt=0, description="seconds to wait for the target; then the request fails")
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
+    )
 
     def begin(self, view: View) -> Round:
         """Everyone's steps at the model of the request."""

@@ -114,7 +114,9 @@ class Options(Procedure):
     weight: float = Field(8.0, gt=0, description="factor on the forget stream")
     rectify_rounds: int = Field(5, ge=1, description="rounds of the two streams with the adapter on")
     recover_rounds: int = Field(4, ge=0, description="rounds of the others with the adapter off")
-    deadline_s: float = Field(3600.0, gt=0, description="seconds to wait for the target; then the request fails")
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
+    )
 
     def begin(self, view: View) -> Round:
         """Reshape: the target trains the adapter."""

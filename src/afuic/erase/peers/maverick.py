@@ -71,7 +71,9 @@ class Options(Procedure):
     samples: int = Field(4, ge=1, description="perturbations of each image in a step")
     sigma_min: float = Field(0.5, gt=0, description="smallest deviation of the noise; images are in [−1, 1]")
     sigma_max: float = Field(1.0, gt=0, description="largest deviation of the noise")
-    deadline_s: float = Field(3600.0, gt=0, description="seconds to wait for the target; then the request fails")
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
+    )
 
     def begin(self, view: View) -> Round:
         """The target's work, the only one."""

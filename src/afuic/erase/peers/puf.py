@@ -46,7 +46,9 @@ class Options(Procedure):
     rate: float = Field(30.0, gt=0, description="factor on the negated update")
     unlearn_rounds: int = Field(1, ge=1, description="rounds with the negated update")
     recover_rounds: int = Field(5, ge=0, description="rounds of the others afterwards")
-    deadline_s: float = Field(3600.0, gt=0, description="seconds to wait for the target; then the request fails")
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
+    )
 
     def begin(self, view: View) -> Round:
         """The first round with the target."""
