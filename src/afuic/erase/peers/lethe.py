@@ -172,7 +172,7 @@ def plan(options: Options, ask: Ask) -> Plan:
 METHOD = Method(
     name="lethe",
     source="Lethe-like, after the abstracts of Tan et al., arXiv 2601.22601",
-    summary="An adapter's magnified ascent guides both streams of updates, layer by layer; then it is removed and rounds follow.",
+    summary="Lethe-like: an adapter ascends and guides both streams of updates, layer by layer; without it rounds follow.",
     needs_target=True,
     removes=False,
     options=Options,
