@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import fcu, fedosd, lethe, maverick, puf
+from afuic.erase.peers import fcu, fedosd, halimi, lethe, maverick, not_, puf
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -24,6 +24,8 @@ METHODS: Mapping[str, Method] = {
         puf.METHOD,
         maverick.METHOD,
         lethe.METHOD,
+        halimi.METHOD,
+        not_.METHOD,
     )
 }
 
