@@ -90,6 +90,35 @@ def test_forward_is_differentiable_in_the_parameters() -> None:
     assert params["1.bias"].grad.tolist() == [2.0, 2.0]
 
 
+def test_features_are_what_the_head_is_given(built_in: Network) -> None:
+    params, images = (
+        built_in.initial(torch_stream(0)),
+        torch.rand(2, 3, built_in.size, built_in.size, generator=torch_stream(1)),
+    )
+    features = built_in.features(params, images)
+    weight, bias = list(params.values())[-2:]
+    torch.testing.assert_close(features @ weight.T + bias, built_in.forward(params, images))
+    assert not built_in.head._forward_pre_hooks
+
+
+def test_features_are_differentiable_in_the_parameters() -> None:
+    network = Network("user_networks:positions", 1, 2, 2)
+    params = {name: tensor.requires_grad_() for name, tensor in network.initial(torch_stream(0)).items()}
+    network.features(params, torch.ones(1, 1, 2, 2)).sum().backward()
+    # The features are W·h + b with h = ReLU(W·(x + positions) + b): each bias counts 1, and through h where it is above 0
+    weight, bias = params["mix.weight"].detach(), params["mix.bias"].detach()
+    active = (weight @ (1 + torch.linspace(0, 1, 4)) + bias > 0).float()
+    torch.testing.assert_close(params["mix.bias"].grad, 1 + weight.sum(0) * active)
+    assert params["head.weight"].grad is None
+
+
+def test_a_network_without_a_linear_layer_has_no_features() -> None:
+    network = Network("user_networks:convolution", 1, 4, 2)
+    assert network.head is None
+    with pytest.raises(ModelError, match="has no linear layer whose input could stand for its features"):
+        network.features(network.initial(torch_stream(0)), torch.ones(1, 1, 4, 4))
+
+
 def test_forward_runs_on_the_parameters_given_and_not_on_the_last_ones() -> None:
     network = Network("user_networks:dropout", 1, 4, 2)
     one, two = network.initial(torch_stream(1)), network.initial(torch_stream(2))

@@ -17,6 +17,10 @@ def dropout(channels: int, size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * size * size, classes))
 
 
+def convolution(channels: int, size: int, classes: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, classes, size), nn.Flatten())
+
+
 class Positions(nn.Module):
     """A constant buffer and two tied layers: both allowed."""
 

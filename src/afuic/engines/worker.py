@@ -69,7 +69,8 @@ class Worker:
 
     def site(self, order: Perform) -> Site:
         """What the executor of an order has."""
-        known = Site(self.network.forward, self._local_training, self.network.initial)
+        features = None if self.network.head is None else self.network.features
+        known = Site(self.network.forward, self._local_training, self.network.initial, features=features)
         if order.client == SERVER:
             return replace(known, calibration=self.federation.calibration)
         left = _images(self.retained(order.client, order.epoch))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import halimi, knot, not_
+from afuic.erase.peers import fcu, fedosd, halimi, knot, lethe, maverick, not_, puf
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -19,9 +19,14 @@ METHODS: Mapping[str, Method] = {
         afuic_paper.METHOD,
         leave.METHOD,
         retrain.METHOD,
+        fcu.METHOD,
+        fedosd.METHOD,
         halimi.METHOD,
         knot.METHOD,
+        lethe.METHOD,
+        maverick.METHOD,
         not_.METHOD,
+        puf.METHOD,
     )
 }
 

@@ -29,7 +29,8 @@ Train = Callable[[Params, Images, int | None, torch.Generator], Params]
 @dataclass(frozen=True)
 class Site:
     """What an executor has. A client's ``forget`` are its images that are to be erased (None: it has none), ``retain`` those that
-    stay; the server has only ``calibration``, unlabelled [m, c, h, w]. ``initial`` draws a fresh initial model.
+    stay; the server has only ``calibration``, unlabelled [m, c, h, w]. ``initial`` draws a fresh initial model. ``features``: the input
+    [n, d] of the network's last linear layer, differentiable like ``forward``; None where the network has no such layer.
     """
 
     forward: Forward
@@ -38,6 +39,7 @@ class Site:
     forget: Images | None = None
     retain: Images | None = None
     calibration: torch.Tensor | None = None
+    features: Forward | None = None
 
 
 class Job(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from afuic.errors import ModelError
 from afuic.learning import architectures
 from afuic.learning.seeding import seeded
 from afuic.learning.vetting import vet
@@ -27,6 +28,8 @@ class Network:
         if built_in is None:
             vet(name, self._fresh, channels, size, classes)
         self.module = self._fresh(0)
+        linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
+        self.head = linear[-1] if linear else None
 
     def _fresh(self, seed: int) -> nn.Module:
         with seeded(seed):
@@ -40,6 +43,18 @@ class Network:
     def forward(self, params: Params, images: Tensor) -> Tensor:
         """Logits [n, classes] in eval mode, differentiable in ``params``."""
         return torch.func.functional_call(self.module, dict(params), (images,))  # type: ignore[no-any-return]
+
+    def features(self, params: Params, images: Tensor) -> Tensor:
+        """The input [n, d] of ``head``, the last linear layer, in eval mode, differentiable in ``params``. ModelError: there is none."""
+        if self.head is None:
+            raise ModelError(f"model {self.name}: has no linear layer whose input could stand for its features")
+        seen: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
+        try:
+            self.forward(params, images)
+        finally:
+            hook.remove()
+        return seen[-1]
 
     @torch.no_grad()
     def logits(self, params: Params, images: Tensor, batch: int = 256) -> Tensor:
