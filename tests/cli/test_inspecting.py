@@ -91,7 +91,7 @@ def test_each_methods_options_are_told_and_can_be_set(afuic_cli, name):
 def test_an_unknown_method_is_named(afuic_cli):
     assert afuic_cli("methods", "magic") == (
         2,
-        "afuic: magic: no such method; there are afuic, afuic-paper, continue, retrain\n",
+        f"afuic: magic: no such method; there are {', '.join(METHODS)}\n",
     )
 
 

@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
+from afuic.erase.peers import federaser
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
 
-METHODS: Mapping[str, Method] = {m.name: m for m in (afuic.METHOD, afuic_paper.METHOD, leave.METHOD, retrain.METHOD)}
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        afuic.METHOD,
+        afuic_paper.METHOD,
+        leave.METHOD,
+        retrain.METHOD,
+        federaser.METHOD,
+    )
+}
 
 
 def configured(config: Config, name: str) -> Configured:
