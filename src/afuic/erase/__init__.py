@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import federaser
+from afuic.erase.peers import federaser, rapid
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -20,6 +20,7 @@ METHODS: Mapping[str, Method] = {
         leave.METHOD,
         retrain.METHOD,
         federaser.METHOD,
+        rapid.METHOD,
     )
 }
 
