@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import federaser, rapid
+from afuic.erase.peers import federaser, rapid, wu
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -21,6 +21,7 @@ METHODS: Mapping[str, Method] = {
         retrain.METHOD,
         federaser.METHOD,
         rapid.METHOD,
+        wu.METHOD,
     )
 }
 
