@@ -46,7 +46,7 @@ class FedEraser(Procedure):
         clean = [past.share for block in head for past in block if _clean(view, past, met)]
         return self._from(view, add(view.origin, total(clean, view.origin)), 0)
 
-    def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
+    def proceed(self, view: View, memory: Replay, answers: Mapping[str, Params]) -> Round:
         """Add the calibrated updates of the block and go to the next."""
         stored, model = _stored(view, self._kept(view)[memory.block], memory.block), memory.model
         for client in sorted(answers):

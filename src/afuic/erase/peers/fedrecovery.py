@@ -14,7 +14,7 @@ from pydantic import Field
 
 from afuic.erase.method import Ask, Method, Plan
 from afuic.erase.peers.blocks import Block, blocks, contributors
-from afuic.erase.peers.noise import perturb
+from afuic.erase.peers.noise import Noise, perturb
 from afuic.erase.rounds import SERVER, Procedure, Round, View
 from afuic.params import Params, add, dot, sub, total
 
@@ -28,9 +28,9 @@ class FedRecovery(Procedure):
     def begin(self, view: View) -> Round:
         """w̄ = w − strength · Σ_i p_i δ_i, and the order for its noise."""
         model = sub(view.model, weighted(view, self.strength))
-        return Round(model, (perturb(model, self.sigma),), model)
+        return Round(model, (perturb(model, Noise(sigma=self.sigma)),), model)
 
-    def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
+    def proceed(self, view: View, memory: Params, answers: Mapping[str, Params]) -> Round:
         """The noise added, the model is released."""
         return Round(add(memory, answers[SERVER]))
 

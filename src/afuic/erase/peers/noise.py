@@ -24,6 +24,6 @@ class Noise(Job):
         return {name: self.sigma * draw.to(start[name].dtype) for name, draw in draws.items()}
 
 
-def perturb(model: Params, sigma: float) -> Order:
+def perturb(model: Params, noise: Noise) -> Order:
     """The order for noise on ``model``; nothing may be released without it."""
-    return Order(SERVER, model, Noise(sigma=sigma), needed=True)
+    return Order(SERVER, model, noise, needed=True)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from afuic.erase.calibrate import Forward
 from afuic.erase.method import Ask, Method, Plan
-from afuic.erase.peers.averaging import answered, train
+from afuic.erase.peers.averaging import Retraining, answered, train
 from afuic.erase.rounds import Images, Job, Procedure, Round, Site, View
 from afuic.params import Params, sub, zeros_like
 
@@ -83,7 +83,7 @@ class Rapid(Procedure):
         """The first round, from the initial model."""
         return train(view, view.origin, 0, self.rounds, self.training)
 
-    def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
+    def proceed(self, view: View, memory: Retraining, answers: Mapping[str, Params]) -> Round:
         """The next round."""
         return answered(view, memory, answers, self.rounds, self.training)
 

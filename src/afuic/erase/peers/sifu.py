@@ -18,7 +18,7 @@ from pydantic import Field
 from afuic.erase.ledger import client_of
 from afuic.erase.method import Ask, Method, Plan
 from afuic.erase.peers.averaging import Retraining, answered, train
-from afuic.erase.peers.noise import perturb
+from afuic.erase.peers.noise import Noise, perturb
 from afuic.erase.rounds import SERVER, LocalTraining, Procedure, Round, View
 from afuic.params import Params, add, norm, sub, total
 
@@ -61,9 +61,9 @@ class Sifu(Procedure):
     def begin(self, view: View) -> Round:
         """Back to θ^T, with the order for its noise."""
         model = rolled_back(view, self.budget)
-        return Round(model, (perturb(model, self.sigma),), Retraining(model, -1))
+        return Round(model, (perturb(model, Noise(sigma=self.sigma)),), Retraining(model, -1))
 
-    def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
+    def proceed(self, view: View, memory: Retraining, answers: Mapping[str, Params]) -> Round:
         """The noise, then round after round."""
         if memory.done < 0:
             return train(view, add(memory.model, answers[SERVER]), 0, self.rounds, self.training)

@@ -63,7 +63,7 @@ class Wu(Procedure):
             return Round(skewed)
         return Round(skewed, (Order(SERVER, skewed, self.distil, (view.model,), needed=True),), skewed)
 
-    def proceed(self, view: View, memory: Any, answers: Mapping[str, Params]) -> Round:
+    def proceed(self, view: View, memory: Params, answers: Mapping[str, Params]) -> Round:
         """Repaired, the model is released."""
         return Round(add(memory, answers[SERVER]))
 
