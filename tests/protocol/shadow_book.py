@@ -14,10 +14,11 @@ import torch
 
 from afuic.protocol import Rules, State, effects, events
 from afuic.protocol.requests import Phase
+from afuic.protocol.working import ATTEMPTS
 
 Vec = np.ndarray[Any, np.dtype[np.float64]]
 Owner = tuple[str, int]
-PENDING = {"scrubbing", "healing", "rebuilding"}
+PENDING = {"waiting", "scrubbing", "healing", "rebuilding", "working"}
 
 
 def vec(params: Any) -> Vec:
@@ -51,12 +52,22 @@ class Ask:
     removes: bool = False
     scrubbed: Vec | None = None
     knew: frozenset[Owner] = frozenset()
+    rounds: bool = False
+    done: int = 0
+    model: Vec | None = None
+    awaited: set[str] = field(default_factory=set)
+    asked_of: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+    failures: Counter[str] = field(default_factory=Counter)
+    answers: list[Vec] = field(default_factory=list)
+    helpers: set[Owner] = field(default_factory=set)
 
 
 @dataclass
 class Work:
     """An open task of a client or job of the server."""
 
+    kind: str = "train"
     client: str = ""
     epoch: int = 0
     clock: int = 0
@@ -84,6 +95,9 @@ class Book:
     jobs: dict[str, Work] = field(default_factory=dict)
     ahead: dict[str, tuple[Vec, frozenset[Owner]]] = field(default_factory=dict)
     fates: Counter[str] = field(default_factory=Counter)
+    history: list[tuple[Owner, Vec]] = field(default_factory=list)
+    offline: set[str] = field(default_factory=set)
+    stopped: int = 0
     admitted: int = 0
 
     # -- what is asked of the book ------------------------------------------------------------------------------------
@@ -122,6 +136,8 @@ class Book:
     def _EraseRequested(self, event: events.EraseRequested, fx: Any) -> None:  # noqa: N802
         if event.request not in self.asks:
             self._open(event.request, event.client, event.patients is None)
+            if self.asks[event.request].phase == "asked":
+                self._begin_anew(event.client)
 
     def _open(self, name: str, client: str, whole: bool) -> None:
         old = [a for a in self.asks.values() if a.client == client and a.phase in PENDING]
@@ -131,6 +147,8 @@ class Book:
         gone = frozenset((client, e) for e in range(self.epochs[client] + 1))
         direction = sum((e.value for e in self.entries if e.owner in gone), np.zeros_like(self.origin))
         self.asks[name] = Ask(client, whole, "asked", gone, direction, self.clock)
+        if self.toy:
+            self.asks[name].rounds = whole or self.rules.method.options.patients
         if whole:
             self.fenced.add(client)
         else:
@@ -194,6 +212,7 @@ class Book:
             assert entry.owner[0] not in self.fenced
             assert entry.owner[1] == self.epochs[entry.owner[0]]
             self.entries.append(Entry(self._guarded(entry.value / size), entry.owner, task=task))
+            self.history.append((entry.owner, self.entries[-1].value))
         for ask in self.asks.values():
             ask.since += len(applied) if ask.phase in PENDING else 0
 
@@ -220,7 +239,7 @@ class Book:
     def _guarded(self, value: Vec) -> Vec:
         window = [a for a in self.asks.values() if a.phase == "guarding"]
         guard = getattr(self.rules.method.options, "guard", None)
-        if guard is None or not window:
+        if self.toy or guard is None or not window:
             return value
         for ask in window if guard.project else []:
             value = outside(value, ask.direction)
@@ -270,33 +289,34 @@ class Book:
 
     def _release(self, name: str, result: Vec | None) -> None:
         ask, kind = self.asks[name], self.rules.method.method.name
-        if kind == "afuic-paper":
+        if kind == "afuic-paper" or ask.rounds:
             new = ask.scrubbed if result is None else result
             assert new is not None
             self._overwrite(ask, new)
         elif kind == "afuic" and ask.scrubbed is not None:
             assert ask.snapshot is not None
             self.entries.append(Entry(ask.scrubbed - ask.snapshot, (ask.client, self.epochs[ask.client])))
-        elif kind == "afuic":
+        elif kind in {"afuic", "toy"}:
             ask.removes = True
             self._remove(ask.gone)
 
     def _remove(self, gone: frozenset[Owner]) -> None:
-        answer = self.rules.method.options.server_steps == "remove"
+        answer = self.toy or self.rules.method.options.server_steps == "remove"
         left = [e for e in self.entries if e.owner in gone or (answer and e.owner is None and e.knew & gone)]
         self.fates["erased"] += sum(e.task is not None for e in left)
         self.entries = [e for e in self.entries if not any(e is x for x in left)]
 
     def _overwrite(self, ask: Ask, new: Vec) -> None:
-        self.entries.append(Entry(new - self.total(), knew=self.contributors()))
+        self.entries.append(Entry(new - self.total(), knew=self.contributors() | ask.helpers))
         for other in self.asks.values():
             other.since = 0 if other is not ask and other.phase in PENDING else other.since
 
     def _ScrubArrived(self, event: events.ScrubArrived, fx: tuple[Any, ...]) -> None:  # noqa: N802
         work = self.tasks.get(event.task)
-        if work is None or work.client != event.client or work.request is None:
+        if work is None or work.client != event.client or work.kind != "scrub":
             assert [type(e) for e in fx] == [effects.Quarantined]
             return
+        assert work.request is not None
         del self.tasks[event.task]
         if not self._sound(event.delta):
             assert any(isinstance(e, effects.Quarantined) and e.client == event.client for e in fx)
@@ -315,6 +335,8 @@ class Book:
         work = self.tasks.get(event.task)
         if work is not None and work.client == event.client:
             del self.tasks[event.task]
+            if work.kind == "order":
+                self._order_failed(work)
 
     def _TimerFired(self, event: events.TimerFired, fx: tuple[Any, ...]) -> None:  # noqa: N802
         ask = self.asks[event.request]
@@ -332,6 +354,12 @@ class Book:
         )
         ask.phase = effect.after
         assert ask.phase in {p.value for p in Phase}
+        if effect.reason.startswith("rounds failed"):
+            given_up = {n for n in ask.needed & ask.awaited if n in self.offline or ask.failures[n] >= ATTEMPTS}
+            assert given_up, "rounds failed although whoever is needed could still answer"
+            ask.rounds = False
+        elif ask.phase == "working":
+            self._begin_rounds(effect.request)
 
     def _saw_Released(self, effect: effects.Released, after: State) -> None:  # noqa: N802
         ask = self.asks[effect.request]
@@ -339,6 +367,7 @@ class Book:
         ask.released = self.clock
         self.ahead = {}
         self._drop_jobs("ahead")
+        self.history = [(owner, value) for owner, value in self.history if owner not in ask.gone]
         if ask.whole:
             self.erased.add(ask.client)
         immediate = self.rules.method.method.name == "afuic" and not ask.removes and ask.scrubbed is None
@@ -347,7 +376,8 @@ class Book:
             self._remove(ask.gone)
 
     def _saw_Cancel(self, effect: effects.Cancel, after: State) -> None:  # noqa: N802
-        self.tasks.pop(effect.task, None)
+        work = self.tasks.pop(effect.task, None)
+        self.stopped += work is not None and work.kind == "train"
 
     def _saw_Lost(self, effect: effects.Lost, after: State) -> None:  # noqa: N802
         if effect.request is None:
@@ -355,6 +385,12 @@ class Book:
         ask = self.asks[effect.request]
         if "started over" in effect.reason:
             self._start_over(ask, effect.count)
+        elif "in the buffer when training paused" in effect.reason:
+            assert effect.count == len(self.waiting)
+            self.fates["lost"] += effect.count
+            self.waiting = {}
+        elif "under way when training paused" in effect.reason:
+            assert effect.count == self.stopped
         elif "overwritten" in effect.reason:
             assert effect.count == ask.since, "the overwritten updates are those since the snapshot"
 
@@ -364,13 +400,14 @@ class Book:
         assert count == len(others) + len(self.waiting)
         self.fates["lost"] += count
         self.fates["erased"] += len(inside) - len(others)
-        self.entries, self.waiting = [], {}
+        self.entries, self.waiting, self.history = [], {}, []
 
     def _saw_Train(self, effect: effects.Train, after: State) -> None:  # noqa: N802
         assert effect.client not in self.fenced | self.erased, "a fenced client was given training"
+        assert not any(a.rounds and a.phase in {"working", "healing"} for a in self.asks.values()), "training did not pause"
         assert effect.epoch == self.epochs[effect.client]
         assert not any(t.client == effect.client for t in self.tasks.values()), "a busy client was given training"
-        self.tasks[effect.task] = Work(effect.client, effect.epoch, self.clock, vec(effect.base))
+        self.tasks[effect.task] = Work("train", effect.client, effect.epoch, self.clock, vec(effect.base))
 
     def _saw_Unlearn(self, effect: effects.Unlearn, after: State) -> None:  # noqa: N802
         ask = self.asks[effect.request]
@@ -379,7 +416,107 @@ class Book:
         if ask.phase == "scrubbing" and ask.snapshot is None:
             ask.snapshot, ask.since = vec(effect.start), 0
         assert ask.phase != "scrubbing" or np.array_equal(vec(effect.start), ask.snapshot)
-        self.tasks[effect.task] = Work(effect.client, effect.epoch, self.clock, vec(effect.start), effect.request)
+        self.tasks[effect.task] = Work("scrub", effect.client, effect.epoch, self.clock, vec(effect.start), effect.request)
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    @property
+    def toy(self) -> bool:
+        """Whether the method under test is the one that works in rounds."""
+        return self.rules.method.method.name == "toy"
+
+    def check_history(self, state: State) -> None:
+        """The history is every update let in, without those of contributors that have been erased."""
+        expected = self.history if self.rules.history else []
+        assert [p.contributor.partition("@")[0] for p in state.history] == [owner[0] for owner, _ in expected]
+        assert all(np.array_equal(vec(p.share), value) for p, (_, value) in zip(state.history, expected, strict=True))
+
+    def _ClientLeft(self, event: events.ClientLeft, fx: Any) -> None:  # noqa: N802
+        self.offline.add(event.client)
+        for name, ask in self._working():
+            if event.client in ask.awaited - ask.needed:
+                ask.awaited.discard(event.client)
+                self._next_round(name)
+
+    def _ClientReturned(self, event: events.ClientReturned, fx: Any) -> None:  # noqa: N802
+        self.offline.discard(event.client)
+
+    def _working(self) -> list[tuple[str, Ask]]:
+        return [(name, ask) for name, ask in self.asks.items() if ask.phase == "working"]
+
+    def _begin_anew(self, fenced: str) -> None:
+        for name, ask in self._working():
+            if fenced in ask.asked_of | {owner[0] for owner in ask.helpers} and ask.client not in self.erased:
+                covered = ask.client == fenced and fenced in self.fenced
+                if not covered:
+                    self._begin_rounds(name)
+
+    def _begin_rounds(self, name: str) -> None:
+        ask, options = self.asks[name], self.rules.method.options
+        ask.model, ask.done, ask.helpers, self.stopped = self.total(), 0, set(), 0
+        if options.procedure.rounds or options.heal:
+            self._drop_jobs("guard")
+        self._ask_everybody(ask, options.procedure.target)
+        self._next_round(name)
+
+    def _ask_everybody(self, ask: Ask, target: bool) -> None:
+        procedure = self.rules.method.options.procedure
+        ask.failures, ask.answers, ask.needed, ask.awaited = Counter(), [], set(), set()
+        if ask.done < procedure.rounds:
+            ask.awaited = set(self.epochs) - self.fenced - self.erased - self.offline
+            ask.needed = {ask.client} if target else set()
+            ask.awaited |= ask.needed | ({""} if procedure.server else set())
+        ask.asked_of = set(ask.awaited)
+
+    def _next_round(self, name: str) -> None:
+        ask, options = self.asks[name], self.rules.method.options
+        while not ask.awaited and ask.done < options.procedure.rounds:
+            ask.model = sum(ask.answers, ask.model)
+            ask.done += 1
+            self._ask_everybody(ask, target=False)
+        if not ask.awaited:
+            ask.scrubbed = ask.model
+            if not options.heal:
+                self._release(name, None)
+
+    def _AnswerArrived(self, event: events.AnswerArrived, fx: tuple[Any, ...]) -> None:  # noqa: N802
+        work = self.tasks.get(event.task)
+        if work is None or work.client != event.client or work.kind != "order":
+            assert [type(e) for e in fx] == [effects.Quarantined]
+            return
+        del self.tasks[event.task]
+        assert work.request is not None
+        ask = self.asks[work.request]
+        if not self._sound(event.delta):
+            assert any(isinstance(e, effects.Quarantined) and e.client == event.client for e in fx)
+            self._order_failed(work)
+            return
+        assert event.client in ask.awaited
+        ask.awaited.discard(event.client)
+        ask.answers.append(vec(event.delta))
+        if event.client:
+            ask.helpers.add((event.client, work.epoch))
+        self._next_round(work.request)
+
+    def _order_failed(self, work: Work) -> None:
+        assert work.request is not None
+        ask = self.asks[work.request]
+        ask.failures[work.client] += 1
+        away = work.client in self.offline or ask.failures[work.client] >= ATTEMPTS
+        if away and work.client not in ask.needed:
+            ask.awaited.discard(work.client)
+            self._next_round(work.request)
+
+    def _saw_Perform(self, effect: effects.Perform, after: State) -> None:  # noqa: N802
+        ask = self.asks[effect.request]
+        assert effect.client in ask.awaited, "somebody was asked who is not part of the round"
+        assert np.array_equal(vec(effect.start), ask.model), "the round did not begin with what the last one gave"
+        assert effect.client == ask.client or effect.client not in self.fenced | self.erased
+        assert effect.client not in self.offline
+        assert (effect.target, effect.whole) == (effect.client == ask.client, effect.client == ask.client and ask.whole)
+        assert effect.epoch == self.epochs.get(effect.client, 0)
+        assert not any(t.client == effect.client for t in self.tasks.values()), "a busy client was given an order"
+        self.tasks[effect.task] = Work("order", effect.client, effect.epoch, self.clock, vec(effect.start), effect.request)
 
     def _drop_jobs(self, purpose: str) -> None:
         self.jobs = {n: j for n, j in self.jobs.items() if not n.startswith(purpose)}

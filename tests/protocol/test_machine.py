@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from rule_sets import INEXACT, SETS
 from shadow_book import Book, vec
+from toys import TOYS
 
 from afuic.errors import AlreadyErased, IllegalEvent, ProtocolError, UnknownClient
 from afuic.protocol import check, effects, events, initial, step
@@ -38,13 +39,9 @@ def frozen(value: Any) -> Any:
         return tuple((k, frozen(v)) for k, v in value.items())
     if isinstance(value, tuple):
         return tuple(frozen(v) for v in value)
-    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__.startswith("afuic.protocol"):
+    if is_dataclass(value) and not isinstance(value, type):
         return (type(value), *(frozen(getattr(value, f.name)) for f in fields(value)))
-    return frozen(value.share) if hasattr(value, "share") else _ledger(value)
-
-
-def _ledger(value: Any) -> Any:
-    return (frozen(value.origin), frozen(value.clients), frozen(value.server)) if hasattr(value, "origin") else value
+    return value
 
 
 class Federation(RuleBasedStateMachine):
@@ -55,7 +52,7 @@ class Federation(RuleBasedStateMachine):
     @initialize(start=EIGHTHS)
     def begin(self, start: tuple[int, int]) -> None:
         """Two hospitals begin."""
-        self.rules = SETS[self.name]
+        self.rules = (SETS | TOYS)[self.name]
         self.state = initial(params(start))
         self.book = Book(self.rules, vec(self.state.model), vec(self.state.model))
         self.t = 0.0
@@ -104,6 +101,7 @@ class Federation(RuleBasedStateMachine):
         assert self.book.balanced(), f"{self.book.admitted} let in, not all accounted for: {self.book.fates}"
         assert {r.id: r.phase.value for r in self.state.requests.values()} == {n: a.phase for n, a in self.book.asks.items()}
         assert {t.id for t in self.state.tasks.values()} == set(self.book.tasks)
+        self.book.check_history(self.state)
 
     def any(self, kind: type, pick: int) -> Any:
         """One effect of this kind out of all so far, later ones first; None if there was none."""
@@ -157,10 +155,23 @@ class Federation(RuleBasedStateMachine):
             owner = next(n for n in self.book.epochs if n != task.client)
         self.go(events.UpdateArrived(self.now(), task.task, owner, delta))
 
-    @rule(pick=PICK, scrub=st.booleans())
-    def fail(self, pick: int, scrub: bool) -> None:
+    @rule(pick=PICK, delta=EIGHTHS, sound=st.sampled_from([True, True, True, True, False]))
+    def answered(self, pick: int, delta: tuple[int, int], sound: bool) -> None:
+        """An order is answered: in time, late, or by nonsense."""
+        task = self.task(effects.Perform, pick)
+        if task is not None:
+            self.go(events.AnswerArrived(self.now(), task.task, task.client, params(delta) if sound else bad("nan")))
+
+    @rule(picks=st.lists(PICK, min_size=2, max_size=6), delta=EIGHTHS)
+    def several_answers(self, picks: list[int], delta: tuple[int, int]) -> None:
+        """Several of them, so that rounds end."""
+        for pick in picks:
+            self.answered(pick, delta, True)
+
+    @rule(pick=PICK, kind=st.sampled_from([effects.Unlearn, effects.Train, effects.Perform]))
+    def fail(self, pick: int, kind: type) -> None:
         """A task dies."""
-        task = self.task(effects.Unlearn if scrub else effects.Train, pick)
+        task = self.task(kind, pick)
         if task is not None:
             self.go(events.TaskFailed(self.now(), task.task, task.client, "out of memory"))
 
@@ -196,7 +207,7 @@ class Federation(RuleBasedStateMachine):
         if known:
             name, ask = known[-1 - pick % len(known)]
             event = events.RequestWithdrawn(self.now(), name)
-            if ask.phase in {"scrubbing", "healing"}:
+            if ask.phase in {"waiting", "scrubbing", "healing", "working"}:
                 self.go(event)
             else:
                 self.refuse(event, IllegalEvent)
@@ -244,6 +255,8 @@ class Federation(RuleBasedStateMachine):
         empty = params((0, 0))
         self.refuse(events.UpdateArrived(t, "nobody/0", "nobody", empty), UnknownClient)
         self.refuse(events.ScrubArrived(t, "nobody/0", "nobody", empty), UnknownClient)
+        self.refuse(events.AnswerArrived(t, "nobody/0", "nobody", empty), UnknownClient)
+        self.refuse(events.ClientJoined(t, ""), IllegalEvent)
         self.refuse(events.TaskFailed(t, "nobody/0", "nobody", "?"), UnknownClient)
         self.refuse(events.RequestWithdrawn(t, "nothing"), IllegalEvent)
         self.refuse(events.TimerFired(t, "nothing"), IllegalEvent)
@@ -268,7 +281,8 @@ class Federation(RuleBasedStateMachine):
 
     def one_round(self) -> None:
         """Everything that is open ends well."""
-        for kind, answer in ((effects.Unlearn, events.ScrubArrived), (effects.Train, events.UpdateArrived)):
+        arrivals = (events.ScrubArrived, events.UpdateArrived, events.AnswerArrived)
+        for kind, answer in zip((effects.Unlearn, effects.Train, effects.Perform), arrivals, strict=True):
             for task in [e for e in self.seen.get(kind, []) if e.task in self.book.tasks]:
                 self.go(answer(self.now(), task.task, task.client, params((1, -1))))
         for job in [j for j in (self.state.heal, self.state.guard) if j is not None]:
@@ -292,6 +306,6 @@ def bad(kind: str) -> dict[str, torch.Tensor]:
     }[kind]
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [*SETS, *TOYS])
 def test_every_history_keeps_the_promises(name: str) -> None:
     run_state_machine_as_test(type(f"Federation[{name}]", (Federation,), {"name": name}))

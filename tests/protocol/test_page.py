@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 def diagram() -> str:
     """A mermaid state diagram of the transition table."""
-    starts = ("scrubbing", "healing", "rebuilding", "superseded")
+    starts = ("waiting", "scrubbing", "healing", "rebuilding", "working", "superseded")
     lines = ["stateDiagram-v2", *(f"    [*] --> {name}" for name in starts)]
     for (before, trigger), after in TABLE.items():
         lines += [f"    {before.value} --> {name}: {trigger}" for name in sorted(p.value for p in after)]
@@ -41,4 +41,4 @@ def test_every_place_a_method_page_names_exists(page: Path) -> None:
     assert places
     for path, function in places:
         source = (PAGE.parents[1] / path).read_text(encoding="utf-8")
-        assert re.search(rf"^\s*def {function}\b", source, re.MULTILINE), f"{page.name} names {path}:{function}"
+        assert re.search(rf"^\s*(def|class) {function}\b", source, re.MULTILINE), f"{page.name} names {path}:{function}"

@@ -60,7 +60,8 @@ class World:
         """The effect that handed the client its open task."""
         task = self.state.task_of(client)
         assert task is not None
-        return next(e for e in self.every(effects.Train) + self.every(effects.Unlearn) if e.task == task.id)
+        handed = (*self.every(effects.Train), *self.every(effects.Unlearn), *self.every(effects.Perform))
+        return next(e for e in handed if e.task == task.id)
 
     def train(self, client: str, *delta: float) -> tuple[Any, ...]:
         """The client's open training task ends with this update."""
@@ -69,6 +70,10 @@ class World:
     def unlearn(self, client: str, *delta: float) -> tuple[Any, ...]:
         """The client's open unlearning task ends with this change."""
         return self.go(events.ScrubArrived, self.open_task(client).task, client, vector(*delta))
+
+    def answer(self, client: str, *delta: float) -> tuple[Any, ...]:
+        """The open order of the client, or with an empty name of the server, is answered."""
+        return self.go(events.AnswerArrived, self.open_task(client).task, client, vector(*delta))
 
     def erase(self, request: str, client: str, patients: int | None = None) -> tuple[Any, ...]:
         """An erasure is asked for."""

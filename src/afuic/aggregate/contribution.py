@@ -11,7 +11,8 @@ from afuic.params import Params
 class Contribution:
     """A scaled update ``a = η·s(τ)·clip(Δ)`` of ``client``, trained in its data epoch ``epoch`` and sent for ``task``.
 
-    ``staleness`` is τ in aggregation steps; ``carrier``: its base still contained data that was being erased.
+    ``staleness`` is τ in aggregation steps; ``carrier``: its base still contained data that was being erased; ``base_version``: the
+    version it was trained from.
     """
 
     task: str
@@ -20,3 +21,4 @@ class Contribution:
     share: Params
     staleness: int = 0
     carrier: bool = False
+    base_version: int = 0

@@ -7,6 +7,7 @@ whole at every instant, so a stopped arm goes on from its last checkpoint.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from afuic.aggregate import server_optimizer
 from afuic.config import Config
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
-from afuic.erase import augment, calibrate, carriers, configured, ledger, method, scrub
+from afuic.erase import METHODS, augment, calibrate, carriers, configured, ledger, method, rounds, scrub
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params, digest
 from afuic.protocol import State, effects, events, initial, requests, state
@@ -76,9 +77,10 @@ def arms(cfg: Config) -> tuple[Arm, ...]:
 
 
 def classes() -> tuple[type, ...]:
-    """Every class that a checkpoint may hold."""
+    """Every class that a checkpoint may hold, among them those of every method's file."""
     modules = (events, effects, requests, state, method, ledger, server_optimizer, aggregate.contribution, calibrate, carriers)
-    found = [c for m in (*modules, augment, scrub, config) for c in vars(m).values() if isinstance(c, type)]
+    files = {sys.modules[m.options.__module__] for m in METHODS.values()}
+    found = {c for m in (*modules, *files, augment, rounds, scrub, config) for c in vars(m).values() if isinstance(c, type)}
     return (*found, Due, World, Account, Notes)
 
 

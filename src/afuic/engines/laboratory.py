@@ -12,7 +12,7 @@ from afuic.data import ClientData, Dataset, Federation, federate, load, split_fo
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Patients, Worker, withdrawn_patients
-from afuic.erase import check_options, configured
+from afuic.erase import METHODS, check_options, configured
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
 from afuic.learning.networks import Network
@@ -40,10 +40,13 @@ class Laboratory:
         """The protocol's rules under a method. What has to be kept ready is the same for all, so that they share one past."""
         config = self.config
         teachers = {getattr(configured(config, name).options, "teacher", None) for name in config.methods}
-        last = "ensemble" in teachers or "afuic-paper" in config.methods
+        methods = [METHODS[name] for name in config.methods]
+        last = "ensemble" in teachers or "afuic-paper" in config.methods or any(m.pauses for m in methods)
+        history = any(m.history for m in methods)
         images = len(self.federation.calibration) > 0
         own = configured(config, method)
-        return Rules(config.aggregation, own, images, "average" in teachers, last, getattr(own.options, "ahead", None))
+        ahead = getattr(own.options, "ahead", None)
+        return Rules(config.aggregation, own, images, "average" in teachers, last, ahead, history)
 
     def requests(self) -> tuple[EraseRequested, ...]:
         """The erasure requests, in order. Of the patients only a salted digest and their number is said."""

@@ -22,13 +22,13 @@ from afuic.errors import StoreError
 from afuic.evaluate import results as written
 from afuic.params import digest
 from afuic.protocol import State, events, initial, step
-from afuic.protocol.effects import Calibrate, Effect, Train, Unlearn
+from afuic.protocol.effects import Calibrate, Effect, Perform, Train, Unlearn
 from afuic.store import codec
 from afuic.store.files import read_json, write_json
 from afuic.store.journal import read
 
-Work = Train | Unlearn | Calibrate
-RESULTS = ("UpdateArrived", "ScrubArrived", "CalibrationDone", "CalibrationFailed")
+Work = Train | Unlearn | Perform | Calibrate
+RESULTS = ("UpdateArrived", "ScrubArrived", "AnswerArrived", "CalibrationDone", "CalibrationFailed")
 
 
 @dataclass(frozen=True)

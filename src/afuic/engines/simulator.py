@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Worker
+from afuic.erase.rounds import SERVER, LocalTraining
 from afuic.errors import AfuicError
-from afuic.params import nbytes
+from afuic.params import Params, nbytes
 from afuic.protocol import Rules, State, step
 from afuic.protocol import effects as fx
 from afuic.protocol import events as ev
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.protocol.requests import Phase
+from afuic.store.codec import is_params
 
 FIRST, NORMAL, LAST = 0, 1, 2
+Work = fx.Train | fx.Unlearn | fx.Perform | fx.Calibrate
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Due:
     priority: int
     sequence: int
     event: Event | None
-    work: fx.Train | fx.Unlearn | fx.Calibrate | None
+    work: Work | None
 
     def __lt__(self, other: Due) -> bool:
         return (self.t, self.priority, self.sequence) < (other.t, other.priority, other.sequence)
@@ -43,7 +46,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Account:
-    """What erasure cost. bytes_moved: sent for unlearning or retraining; bytes_stored: most kept at once for erasure's sake;
+    """What erasure cost. bytes_moved: sent for unlearning, in rounds or for retraining; bytes_stored: most kept at once for erasure's sake;
 
     stall_client_s: seconds that retained, reachable clients had no work while an erasure was pending.
     """
@@ -120,9 +123,11 @@ class Simulator:
         elif isinstance(effect, fx.Unlearn):
             spec = effect.spec
             self._at_client(effect, spec.steps * spec.batch * spec.passes, int(effect.task.rpartition("/")[2]))
+        elif isinstance(effect, fx.Perform):
+            self._order(effect)
         elif isinstance(effect, fx.Calibrate):
             self._at_server(effect)
-        elif isinstance(effect, fx.Cancel) and self.fleet.online(effect.client, now):
+        elif isinstance(effect, fx.Cancel) and (effect.client == SERVER or self.fleet.online(effect.client, now)):
             self._keep(lambda due: getattr(due.work, "task", None) != effect.task)
         elif isinstance(effect, fx.SetTimer):
             self.schedule(ev.TimerFired(now + effect.after_s, effect.request), LAST)
@@ -138,13 +143,22 @@ class Simulator:
         training = self.worker.config.training
         return training.steps * training.batch
 
-    def _at_client(self, work: fx.Train | fx.Unlearn, images: float, number: int) -> None:
-        link = self.fleet.link_s(self.model_bytes)
-        seconds = 2 * link + self.fleet.work_s(work.client, number, images)
+    def _order(self, work: fx.Perform) -> None:
+        images = passes(self.worker, work)
+        if work.client != SERVER:
+            self._at_client(work, images, int(work.task.rpartition("/")[2]), 1 + len(work.models))
+            return
+        seconds = self.fleet.server_s(images)
+        self._count(server_s=seconds)
+        self._push(self.world.t + seconds, NORMAL, None, work)
+
+    def _at_client(self, work: fx.Train | fx.Unlearn | fx.Perform, images: float, number: int, sent: int = 1) -> None:
+        links = self.fleet.link_s(sent * self.model_bytes) + self.fleet.link_s(self.model_bytes)
+        seconds = links + self.fleet.work_s(work.client, number, images)
         fails = self.fleet.fails(work.client, number)
         t = self.fleet.finish(work.client, self.world.t, seconds if fails is None else fails * seconds)
-        if isinstance(work, fx.Unlearn) or self.world.state.in_phase(Phase.REBUILDING):
-            self._count(bytes_moved=2 * self.model_bytes)
+        if not isinstance(work, fx.Train) or self.world.state.in_phase(Phase.REBUILDING):
+            self._count(bytes_moved=(sent + 1) * self.model_bytes)
         if not math.isfinite(t):
             return
         failed = None if fails is None else ev.TaskFailed(t, work.task, work.client, "the client's process died")
@@ -182,20 +196,47 @@ class Simulator:
         self.world.account = replace(account, **{k: getattr(account, k) + v for k, v in more.items()})
 
     def _weigh_store(self) -> None:
-        held = stored_models(self.world.state, self.rules.method.method.removes) * self.model_bytes
+        method = self.rules.method.method
+        held = stored_models(self.world.state, method.removes, method.history) * self.model_bytes
         if held > self.world.account.bytes_stored:
             self.world.account = replace(self.world.account, bytes_stored=held)
 
 
-def stored_models(state: State, ledger: bool) -> int:
-    """Models kept for erasure's sake: the ``ledger`` where it is used, snapshots, teachers, directions, clients' last models."""
+def stored_models(state: State, ledger: bool, history: bool) -> int:
+    """Models kept for erasure's sake: ``ledger`` and ``history`` where they are used, snapshots, teachers, directions, clients' last
+    models, and what rounds remember and have been answered.
+    """
     kept = [*state.ledger.clients.values(), *state.ledger.server.values()] if ledger else []
     kept += [c.last for c in state.clients.values() if c.last is not None]
     for r in state.requests.values():
         kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
     kept += [] if state.average is None else [state.average]
     kept += [shadow.delta for shadow in state.shadows.values()]
+    kept += [past.share for past in state.history] if history else []
+    for work in (r.work for r in state.requests.values() if r.work is not None):
+        kept += [*work.answers.values(), work.round.model, *_models(work.round.memory)]
     return len({id(m) for m in kept})
+
+
+def _models(value: Any) -> Iterator[Params]:
+    """The models in what a procedure remembers."""
+    if is_params(value):
+        yield value
+    elif is_dataclass(value):
+        yield from _models(tuple(getattr(value, f.name) for f in fields(value)))
+    elif isinstance(value, Mapping | tuple | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _models(part)
+
+
+def passes(worker: Worker, work: fx.Perform) -> float:
+    """Image passes that an order takes its executor; the federation's own training takes the federation's settings."""
+    job, training = work.job, worker.config.training
+    if isinstance(job, LocalTraining):
+        job = job.model_copy(update={"batch": training.batch, "usual": training.steps})
+    site = worker.site(work)
+    retain = site.retain[0] if site.retain else site.calibration
+    return job.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
 
 
 def wanted(state: State, job: fx.Calibrate) -> bool:
@@ -203,16 +244,27 @@ def wanted(state: State, job: fx.Calibrate) -> bool:
     return job.job in {j.id for j in (state.heal, state.guard, state.ahead) if j is not None}
 
 
-def result(worker: Worker, state: State, t: float, work: fx.Train | fx.Unlearn | fx.Calibrate) -> Event | None:
+def result(worker: Worker, state: State, t: float, work: Work) -> Event | None:
     """The event that the work ends in; None when the core has meanwhile given it up, so that it need not be computed."""
     if isinstance(work, fx.Calibrate):
-        if not wanted(state, work):
-            return None
-        try:
-            done = worker.calibrate(work)
-            return ev.CalibrationDone(t, work.job, done.model, done.steps, done.gap)
-        except AfuicError as error:
-            return ev.CalibrationFailed(t, work.job, str(error))
+        return _calibrated(worker, t, work) if wanted(state, work) else None
+    if isinstance(work, fx.Perform):
+        return _answer(worker, t, work)
     if isinstance(work, fx.Unlearn):
         return ev.ScrubArrived(t, work.task, work.client, worker.unlearn(work))
     return ev.UpdateArrived(t, work.task, work.client, worker.train(work))
+
+
+def _calibrated(worker: Worker, t: float, work: fx.Calibrate) -> Event:
+    try:
+        done = worker.calibrate(work)
+        return ev.CalibrationDone(t, work.job, done.model, done.steps, done.gap)
+    except AfuicError as error:
+        return ev.CalibrationFailed(t, work.job, str(error))
+
+
+def _answer(worker: Worker, t: float, work: fx.Perform) -> Event:
+    try:
+        return ev.AnswerArrived(t, work.task, work.client, worker.perform(work))
+    except AfuicError as error:
+        return ev.TaskFailed(t, work.task, work.client, str(error))

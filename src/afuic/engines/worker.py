@@ -1,4 +1,4 @@
-"""Carries out what the core asks for, for real: local training, unlearning at the client, calibration at the server.
+"""Carries out what the core asks for, for real: local training, unlearning at the client, orders, calibration at the server.
 
 Each result is a pure function of the effect, the data and the seed. That is why the simulator may compute it late, why a run can be
 replayed from its events alone, and why two engines reach the same model.
@@ -7,7 +7,7 @@ replayed from its events alone, and why two engines reach the same model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,12 +15,13 @@ from afuic.config import Config
 from afuic.data import ClientData, Federation, choose_patients, split_forget, stamp
 from afuic.erase.augment import Augment, medical
 from afuic.erase.calibrate import Calibrated, calibrate
+from afuic.erase.rounds import SERVER, Images, Site
 from afuic.erase.scrub import reference, scrub
 from afuic.errors import ConfigError, DataError
 from afuic.learning.networks import Network
 from afuic.learning.train import local_update
 from afuic.params import Params, norm, sub
-from afuic.protocol.effects import Calibrate, Train, Unlearn
+from afuic.protocol.effects import Calibrate, Perform, Train, Unlearn
 from afuic.rng import PathPart, stream, torch_stream
 
 RANDOM_MODELS = 10
@@ -60,6 +61,27 @@ class Worker:
         return scrub(
             self.network.forward, task.start, centre, radius, pair, (retain.images, retain.labels), task.spec, generator
         )
+
+    def perform(self, order: Perform) -> Params:
+        """The answer to an order."""
+        generator = self._stream("perform", order.task)
+        return order.job.run(self.site(order), order.start, order.models, generator)
+
+    def site(self, order: Perform) -> Site:
+        """What the executor of an order has."""
+        known = Site(self.network.forward, self._local_training, self.network.initial)
+        if order.client == SERVER:
+            return replace(known, calibration=self.federation.calibration)
+        retain = self.retained(order.client, order.epoch)
+        if order.whole:
+            return replace(known, forget=(retain.images, retain.labels))
+        forget = split_forget(self.federation.clients[order.client], self._withdrawn(order.client, order.epoch))[0]
+        pair = (forget.images, forget.labels) if order.target else None
+        return replace(known, forget=pair, retain=(retain.images, retain.labels))
+
+    def _local_training(self, start: Params, images: Images, steps: int | None, generator: torch.Generator) -> Params:
+        training = self.config.training if steps is None else self.config.training.model_copy(update={"steps": steps})
+        return local_update(self.network, start, *images, training, generator)
 
     def calibrate(self, job: Calibrate) -> Calibrated:
         """The calibrated model, with how it came about."""

@@ -54,7 +54,9 @@ class Job(Section):
 
 @dataclass(frozen=True)
 class Order:
-    """Work for one client, or for the server itself (``SERVER``). ``needed``: without this answer the round cannot end, so one waits."""
+    """Work for one client, or for the server itself (``SERVER``), one order each in a round. ``needed``: without this answer the round
+    cannot end, so one waits. Only the target, who stays and the server can be needed.
+    """
 
     client: str
     start: Params
@@ -75,9 +77,10 @@ class Past:
 
 @dataclass(frozen=True)
 class View:
-    """What the server knows when a procedure is asked. ``model``: θ at the request; ``clients``: who stays and can be reached now, in the
-    order they joined; ``gone``: the contributors to be erased; ``history``: every update so far, empty unless the method asks for it;
-    ``target``: whose data leave, ``whole`` all of them.
+    """What the server knows when a procedure is asked. ``model``: θ when its rounds began, paused since; ``clients``: who stays and can be
+    reached now, in the order they joined, for patients the target among them; ``gone``: the contributors to be erased; ``history``:
+    every update so far but those of contributors erased before, empty unless the method asks for it; ``target``: whose data leave,
+    ``whole`` all of them; ``last_models``: what those who stay and the target last trained, kept for methods that pause.
     """
 
     model: Params

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from afuic.erase.calibrate import Calibration
+from afuic.erase.rounds import Job
 from afuic.erase.scrub import Scrub
 from afuic.params import Params
 
@@ -36,6 +37,24 @@ class Unlearn:
     whole: bool
     epoch: int
     spec: Scrub
+
+
+@dataclass(frozen=True)
+class Perform:
+    """Carry out an order of a method that works in rounds: ``job`` from ``start``, with ``models`` sent along, at the client or, where
+    ``client`` is empty, at the server itself. ``target``: its own data are to be erased, all that it still has where ``whole``,
+    else what was withdrawn by ``epoch``.
+    """
+
+    task: str
+    request: str
+    client: str
+    start: Params
+    models: tuple[Params, ...]
+    job: Job
+    target: bool
+    whole: bool
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -130,4 +149,18 @@ class Released:
     version: int
 
 
-Effect = Train | Unlearn | Cancel | Calibrate | SetTimer | Purge | Applied | Buffered | Quarantined | Lost | Moved | Released
+Effect = (
+    Train
+    | Unlearn
+    | Perform
+    | Cancel
+    | Calibrate
+    | SetTimer
+    | Purge
+    | Applied
+    | Buffered
+    | Quarantined
+    | Lost
+    | Moved
+    | Released
+)

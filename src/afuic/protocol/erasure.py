@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from afuic.erase import Ask
+from afuic.erase import Ask, Plan
 from afuic.erase.ledger import Ledger
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import add, check_like, clip, norm
-from afuic.protocol import jobs, releasing, scrubbing
+from afuic.protocol import jobs, releasing, scrubbing, working
 from afuic.protocol.effects import Lost, SetTimer
 from afuic.protocol.events import EraseRequested, Purged, RequestWithdrawn, ScrubArrived, TimerFired
-from afuic.protocol.requests import Phase, Record
+from afuic.protocol.requests import BUSY, Phase, Record
 from afuic.protocol.turn import Turn
 
 
@@ -46,6 +46,8 @@ def timer(turn: Turn, event: TimerFired) -> None:
         _give_up_on_client(turn, record)
     elif record.phase is Phase.REBUILDING and record is turn.state.in_phase(Phase.REBUILDING)[-1]:
         releasing.release(turn, turn.state.in_phase(Phase.REBUILDING), None, "trained long enough")
+    elif record.phase is Phase.WORKING:
+        working.deadline(turn, record)
     elif record.phase is Phase.GUARDING and record.task is not None:
         turn.cancel(turn.state.tasks.get(record.task))
         turn.set_record(record.id, task=None, notes=(*record.notes, "the client did not refine the result in time"))
@@ -56,7 +58,7 @@ def scrubbed(turn: Turn, event: ScrubArrived) -> None:
     """The client's own unlearning came: bounded in norm, it makes or refines the release."""
     turn.client(event.client)
     task = turn.state.tasks.get(event.task)
-    if task is None or task.client != event.client or task.request is None:
+    if task is None or task.client != event.client or task.kind != "scrub" or task.request is None:
         turn.quarantine(event.task, event.client, "no such unlearning task is open")
         return
     turn.take_task(task.id)
@@ -91,6 +93,37 @@ def purged(turn: Turn, event: Purged) -> None:
     turn.move(turn.record(event.request).id, "purged", Phase.COMPLETED)
 
 
+def settle(turn: Turn, paused: bool) -> None:
+    """After an event: whoever waited has its turn, rounds begin or are given up, and who was idle in a pause trains again."""
+    while record := _next(turn):
+        paused = paused or record.plan.procedure is not None
+        if record.phase is Phase.WAITING:
+            record = turn.move(record.id, "its turn", _phase(record.plan))
+            _begin(turn, record)
+            scrubbing.next_work(turn, record.client)
+        elif record.work is None:
+            working.begin(turn, record)
+        else:
+            _give_up_on_rounds(turn, record, record.work.failed or "")
+    if paused and not turn.state.paused:
+        for name in turn.state.clients:
+            turn.dispatch(name)
+
+
+def _next(turn: Turn) -> Record | None:
+    for record in turn.state.in_phase(Phase.WORKING):
+        if record.work is None or record.work.failed is not None:
+            return record
+    waiting = turn.state.in_phase(Phase.WAITING)
+    return waiting[0] if waiting and _may_begin(turn, waiting[0].plan) else None
+
+
+def _may_begin(turn: Turn, plan: Plan) -> bool:
+    """Rounds are worked in alone: they begin when nothing else is under way, and while they are nothing else begins."""
+    busy = [record.plan for record in turn.state.in_phase(*BUSY)]
+    return not busy or all(p.procedure is None for p in (plan, *busy))
+
+
 def _repeated(turn: Turn, event: EraseRequested) -> bool:
     known = turn.state.requests.get(event.request)
     if known is None:
@@ -117,17 +150,29 @@ def _accept(turn: Turn, record: Record) -> None:
     gone = turn.state.epochs(record.client)
     _fence(turn, record)
     direction = turn.state.ledger.of(gone)
-    record = _as(record, record.phase, None, gone=gone, epoch=turn.state.clients[record.client].epoch, size=norm(direction))
-    _begin(turn, _as(record, record.phase, None, direction=direction if record.plan.directions else None), None)
+    now = not turn.state.in_phase(Phase.WAITING) and _may_begin(turn, record.plan)
+    phase, epoch = _phase(record.plan) if now else Phase.WAITING, turn.state.clients[record.client].epoch
+    kept = direction if record.plan.directions else None
+    record = _as(record, phase, None, gone=gone, epoch=epoch, size=norm(direction), direction=kept)
+    turn.enter(record, f"erase {record.client}" if record.whole else f"erase {record.patients} patients of {record.client}")
+    if now:
+        _begin(turn, record)
 
 
 def _record(turn: Turn, event: EraseRequested) -> Record:
     ask = Ask(event.patients is None, turn.client(event.client).online, turn.rules.calibration, event.t)
     plan = turn.rules.method.plan(ask)
-    first = Phase.SCRUBBING if plan.scrub_first else Phase.HEALING
-    phase = Phase.REBUILDING if plan.merge == "restart" else first
     step = turn.state.steps
-    return Record(event.request, event.client, event.patients, event.salted, event.t, phase, plan, (), 0, step)
+    return Record(event.request, event.client, event.patients, event.salted, event.t, _phase(plan), plan, (), 0, step)
+
+
+def _phase(plan: Plan) -> Phase:
+    """The phase in which the work on such a plan begins."""
+    if plan.merge == "restart":
+        return Phase.REBUILDING
+    if plan.procedure is not None:
+        return Phase.WORKING
+    return Phase.SCRUBBING if plan.scrub_first else Phase.HEALING
 
 
 def _as(record: Record, phase: Phase, covered_by: str | None, **changes: object) -> Record:
@@ -144,8 +189,7 @@ def _supersede(turn: Turn, old: list[Record], by: str) -> None:
 
 
 def _let_go(turn: Turn, record: Record) -> None:
-    if record.task is not None:
-        turn.cancel(turn.state.tasks.get(record.task))
+    working.stop(turn, record.id)
     if turn.state.heal is not None and record.id in turn.state.heal.requests:
         turn.set(heal=None)
     jobs.start_heal(turn)
@@ -162,11 +206,13 @@ def _fence(turn: Turn, record: Record) -> None:
         if c.client == client.name:
             turn.quarantine(c.task, c.client, "it waited in the buffer when its client was fenced")
     turn.set(buffer=tuple(c for c in turn.state.buffer if c.client != client.name))
+    working.fenced(turn, client.name)
 
 
-def _begin(turn: Turn, record: Record, trigger: str | None) -> None:
-    if trigger is None:
-        turn.enter(record, f"erase {record.client}" if record.whole else f"erase {record.patients} patients of {record.client}")
+def _begin(turn: Turn, record: Record) -> None:
+    """Begin the work on a request that has entered the phase for it; rounds begin when the event has been dealt with."""
+    if record.phase is Phase.WORKING:
+        return
     if record.plan.merge == "restart":
         _restart(turn, record)
     elif record.plan.scrub_first:
@@ -194,8 +240,19 @@ def _give_up_on_client(turn: Turn, record: Record) -> None:
     else:
         plan = record.plan.fallback
         turn.set_record(record.id, plan=plan, task=None, snapshot=None, notes=(*record.notes, note))
-        record = turn.move(record.id, "deadline, fallback", Phase.HEALING)
-        _begin(turn, record, "deadline, fallback")
+        _begin(turn, turn.move(record.id, "deadline, fallback", Phase.HEALING))
+    scrubbing.next_work(turn, record.client)
+
+
+def _give_up_on_rounds(turn: Turn, record: Record, reason: str) -> None:
+    working.stop(turn, record.id)
+    plan, notes = record.plan.fallback, (*record.notes, reason)
+    if plan is None:
+        turn.move(record.id, "rounds failed, no fallback", Phase.FAILED, **releasing.DROPPED | {"notes": notes})
+        releasing.close_windows(turn)
+    else:
+        turn.set_record(record.id, plan=plan, work=None, helpers=(), notes=notes)
+        _begin(turn, turn.move(record.id, "rounds failed, fallback", _phase(plan)))
     scrubbing.next_work(turn, record.client)
 
 
@@ -205,6 +262,7 @@ def _restart(turn: Turn, record: Record) -> None:
         turn.cancel(task)
     origin = turn.state.ledger.origin
     turn.set(model=origin, ledger=Ledger(origin, {}, {}), buffer=(), moments=None, average=None, version=turn.state.version + 1)
+    turn.set(history=())
     turn.set(lost=turn.state.lost + lost)
     turn.emit(Lost(record.id, lost, "training started over"))
     turn.emit(SetTimer(record.id, record.plan.restart_s))

@@ -55,6 +55,16 @@ class ScrubArrived:
 
 
 @dataclass(frozen=True)
+class AnswerArrived:
+    """The answer to an order, by its client or, where ``client`` is empty, by the server: ``delta`` = result − start."""
+
+    t: float
+    task: str
+    client: str
+    delta: Params
+
+
+@dataclass(frozen=True)
 class TaskFailed:
     """A task ended without a result."""
 
@@ -125,6 +135,7 @@ Event = (
     | ClientReturned
     | UpdateArrived
     | ScrubArrived
+    | AnswerArrived
     | TaskFailed
     | EraseRequested
     | RequestWithdrawn

@@ -36,7 +36,7 @@ def start_heal(turn: Turn) -> None:
     contained = turn.state.contained()
     known = tuple(sorted({*contained, *(name for s in shadows for name in s.contained)}))
     again = current is not None and (current.again or current.begun_t < turn.t)
-    job = Job(_next_job(turn, "heal"), "heal", tuple(r.id for r in batch), base, known, begun_t=turn.t, again=again)
+    job = Job(turn.next_job("heal"), "heal", tuple(r.id for r in batch), base, known, begun_t=turn.t, again=again)
     turn.set(heal=job, ahead=None)
     for record in batch:
         kept = teachers if record.plan.guard.calibration is not None and record.plan.guard.teacher else ()
@@ -56,7 +56,7 @@ def start_guard(turn: Turn) -> None:
     spec = record.plan.guard.calibration
     assert spec is not None  # noqa: S101 - filtered above
     contained = (*turn.state.contained(), *record.taught_by) if record.teachers else turn.state.contained()
-    job = Job(_next_job(turn, "guard"), "guard", (record.id,), turn.state.model, contained)
+    job = Job(turn.next_job("guard"), "guard", (record.id,), turn.state.model, contained)
     turn.set(guard=job, guarded_version=turn.state.version)
     turn.emit(Calibrate(job.id, "guard", job.base, record.teachers, spec, record.plan.oracle))
 
@@ -72,15 +72,10 @@ def start_ahead(turn: Turn) -> None:
         return
     base, before = _without(turn, state.epochs(name), True), state.shadows.get(name)
     contained = state.contained()
-    job = Job(_next_job(turn, "ahead"), "ahead", (), base, contained, name, state.version)
+    job = Job(turn.next_job("ahead"), "ahead", (), base, contained, name, state.version)
     turn.set(ahead=job)
     student = base if before is None else add(base, before.delta)
     turn.emit(Calibrate(job.id, "ahead", student, (state.model,), spec, False))
-
-
-def _next_job(turn: Turn, purpose: str) -> str:
-    turn.set(jobs=turn.state.jobs + 1)
-    return f"{purpose}/{turn.state.jobs - 1}"
 
 
 def _together(waiting: list[Record]) -> list[Record]:

@@ -5,6 +5,8 @@ After the release a window stays open in which the model is guarded; when it clo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from afuic.erase.ledger import contributor
 from afuic.params import Params, add, sub
 from afuic.protocol import scrubbing
@@ -19,6 +21,8 @@ DROPPED: dict[str, object] = {
     "direction": None,
     "teachers": (),
     "task": None,
+    "work": None,
+    "helpers": (),
 }
 """What a request lets go of when it ends."""
 
@@ -62,16 +66,21 @@ def merge_epochs(turn: Turn, record: Record) -> None:
     """Book what the client contributed in earlier epochs under its present one, unless another request still claims it."""
     claimed = {name for r in turn.state.in_phase(*PENDING) for name in r.gone}
     unclaimed = [name for name in record.gone if name not in claimed]
-    turn.set(ledger=turn.state.ledger.merge(unclaimed, contributor(record.client, record.epoch)))
+    name = contributor(record.client, record.epoch)
+    turn.set(ledger=turn.state.ledger.merge(unclaimed, name))
+    if turn.state.history:
+        known = turn.state.history
+        turn.set(history=tuple(replace(p, contributor=name) if p.contributor in unclaimed else p for p in known))
 
 
 def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
     if new is None:
         return
     state = turn.state
-    ledger = state.ledger.serve(state.contained(), sub(new, state.model))
+    ledger = state.ledger.serve((*state.contained(), *record.helpers), sub(new, state.model))
     turn.set(model=new, ledger=ledger, lost=state.lost + record.applied_since)
-    turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
+    if record.plan.procedure is None:
+        turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
     for other in turn.state.in_phase(*PENDING):
         turn.set_record(other.id, applied_since=0)
 
@@ -96,6 +105,8 @@ def _released(turn: Turn, record: Record, trigger: str) -> None:
     turn.move(record.id, trigger, Phase.GUARDING, **changes)
     turn.emit(Released(record.id, state.version))
     turn.set_client(record.client, erased=record.whole, last=None)
+    if turn.state.history:
+        turn.set(history=tuple(p for p in turn.state.history if p.contributor not in record.gone))
     if record.plan.scrub is not None and not record.plan.scrub_first and state.clients[record.client].online:
         turn.cancel(state.task_of(record.client))
         scrubbing.hand_out(turn, turn.set_record(record.id, snapshot=None))

@@ -11,13 +11,15 @@ from afuic.config import Aggregation
 from afuic.erase import Configured
 from afuic.erase.calibrate import Calibration
 from afuic.erase.ledger import Contributor, Ledger, contributor
+from afuic.erase.rounds import Past
 from afuic.params import Params
 from afuic.protocol.requests import Phase, Record
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready.
+    """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready, ``history`` whether
+    every update applied is kept.
 
     ``ahead``: how the server heals ahead of any request, one client after the other, while it has nothing else to do; None: it does not.
     """
@@ -28,6 +30,7 @@ class Rules:
     average: bool = False
     last_models: bool = False
     ahead: Calibration | None = None
+    history: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ class Client:
 
 @dataclass(frozen=True)
 class Task:
-    """Work handed to a client. ``base`` is the model it started from, of that version and aggregation step."""
+    """Work handed to a client, or to the server itself (``client`` empty): "train", "scrub" or, of a method that works in rounds, "order".
+
+    ``base`` is the model it started from; version and aggregation step are those of the federation's model then.
+    """
 
     id: str
     kind: str
@@ -88,7 +94,10 @@ class Shadow:
 
 @dataclass(frozen=True)
 class State:
-    """``version`` counts changes of the model, ``steps`` aggregation steps (staleness is measured in these)."""
+    """``version`` counts changes of the model, ``steps`` aggregation steps (staleness is measured in these).
+
+    ``history``: every update that entered the model, if the rules keep it, without those of contributors that have been erased.
+    """
 
     version: int
     steps: int
@@ -106,6 +115,7 @@ class State:
     guarded_version: int = -1
     jobs: int = 0
     average: Params | None = None
+    history: tuple[Past, ...] = ()
     applied: int = 0
     quarantined: int = 0
     lost: int = 0
@@ -113,6 +123,11 @@ class State:
     def active(self) -> list[Client]:
         """Clients that take part in training, in the order they joined."""
         return [c for c in self.clients.values() if c.fenced_by is None and not c.erased]
+
+    @property
+    def paused(self) -> bool:
+        """Whether nobody trains: a request works in rounds, or what they gave is being healed."""
+        return any(r.plan.procedure is not None for r in self.in_phase(Phase.WORKING, Phase.HEALING))
 
     def task_of(self, client: str) -> Task | None:
         """The client's task under way, if any."""

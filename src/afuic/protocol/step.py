@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from afuic.protocol import calibrated, erasure, events, training
+from afuic.protocol import calibrated, erasure, events, training, working
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.protocol.state import Rules, State
@@ -18,6 +18,7 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     events.UpdateArrived: training.arrived,
     events.TaskFailed: training.failed,
     events.ScrubArrived: erasure.scrubbed,
+    events.AnswerArrived: working.answered,
     events.EraseRequested: erasure.requested,
     events.RequestWithdrawn: erasure.withdrawn,
     events.TimerFired: erasure.timer,
@@ -34,4 +35,5 @@ def step(rules: Rules, state: State, event: Event) -> tuple[State, tuple[Effect,
     """
     turn = Turn(rules, state, event.t)
     HANDLERS[type(event)](turn, event)
+    erasure.settle(turn, state.paused)
     return turn.state, tuple(turn.effects)

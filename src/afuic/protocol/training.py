@@ -8,9 +8,10 @@ from afuic.aggregate import RULES, Contribution, server_optimizer, weight
 from afuic.erase.carriers import admit
 from afuic.erase.direction import without_return
 from afuic.erase.ledger import contributor
+from afuic.erase.rounds import SERVER, Past
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import Params, add, check_like, clip, scale, total
-from afuic.protocol import erasure, jobs, releasing, scrubbing
+from afuic.protocol import erasure, jobs, releasing, scrubbing, working
 from afuic.protocol.effects import Applied, Buffered, Lost
 from afuic.protocol.events import ClientJoined, ClientLeft, ClientReturned, TaskFailed, UpdateArrived
 from afuic.protocol.requests import Phase, Record
@@ -27,30 +28,38 @@ def joined(turn: Turn, event: ClientJoined) -> None:
         raise AlreadyErased(f"client {event.client!r} was erased; it can take part again only under a new name")
     if known is not None:
         raise IllegalEvent(f"client {event.client!r} has joined before")
+    if event.client == SERVER:
+        raise IllegalEvent("a client without a name cannot be told from the server; give it one")
     turn.set(clients={**turn.state.clients, event.client: Client(event.client)})
     turn.dispatch(event.client)
 
 
 def left(turn: Turn, event: ClientLeft) -> None:
-    """A client is away; its task stays open, since its result may still come."""
+    """A client is away; its task stays open, since its result may still come, unless a round goes on without it."""
     turn.client(event.client)
     turn.set_client(event.client, online=False)
+    working.left(turn, event.client)
 
 
 def returned(turn: Turn, event: ClientReturned) -> None:
     """A client is back: unlearning it was asked for comes first, then training."""
     turn.client(event.client)
     turn.set_client(event.client, online=True)
+    working.returned(turn)
     scrubbing.next_work(turn, event.client)
 
 
 def failed(turn: Turn, event: TaskFailed) -> None:
-    """A task died: unlearning is asked for again until its deadline, training starts anew."""
-    turn.client(event.client)
+    """A task died: unlearning is asked for again until its deadline, an order is handed out again, training starts anew."""
+    if event.client != SERVER:
+        turn.client(event.client)
     task = turn.state.tasks.get(event.task)
     if task is None or task.client != event.client:
         return
     turn.take_task(task.id)
+    if task.kind == "order":
+        working.failed(turn, task, event.reason)
+        return
     if task.request is not None:
         erasure.scrub_failed(turn, task.request, event.reason)
     scrubbing.next_work(turn, event.client)
@@ -97,7 +106,7 @@ def _admit(turn: Turn, task: Task, delta: Params) -> None:
         return
     tau = turn.state.steps - task.base_step
     share = scale(update, rules.lr * weight(rules.staleness, tau))
-    new = Contribution(task.id, task.client, task.epoch, share, tau, bool(carried))
+    new = Contribution(task.id, task.client, task.epoch, share, tau, bool(carried), task.base_version)
     buffer, applied = RULES[rules.rule].take(turn.state.buffer, new, rules.buffer)
     turn.set(buffer=buffer)
     _remember(turn, task, delta)
@@ -130,6 +139,8 @@ def _apply(turn: Turn, applied: tuple[Contribution, ...]) -> None:
         _adaptive(turn, shares)
     state = turn.state
     turn.set(version=state.version + 1, steps=state.steps + 1, applied=state.applied + len(shares))
+    if turn.rules.history:
+        _record(turn, shares)
     for c in shares:
         turn.set_client(c.client, applied=turn.state.clients[c.client].applied + 1)
         turn.emit(Applied(c.task, c.client, c.staleness, c.carrier))
@@ -141,6 +152,11 @@ def _apply(turn: Turn, applied: tuple[Contribution, ...]) -> None:
     releasing.close_windows(turn)
     jobs.start_guard(turn)
     jobs.start_ahead(turn)
+
+
+def _record(turn: Turn, shares: tuple[Contribution, ...]) -> None:
+    new = (Past(contributor(c.client, c.epoch), c.share, turn.state.version, c.base_version) for c in shares)
+    turn.set(history=(*turn.state.history, *new))
 
 
 def _guarded(turn: Turn, c: Contribution) -> Contribution:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from afuic.errors import IllegalEvent, UnknownClient
+from afuic.params import Params
 from afuic.protocol.effects import Cancel, Effect, Moved, Quarantined, Train
 from afuic.protocol.requests import Phase, Record, allowed
 from afuic.protocol.state import Client, Rules, State, Task
@@ -90,19 +91,26 @@ class Turn:
         self.set(quarantined=self.state.quarantined + 1)
         self.emit(Quarantined(task, client, reason))
 
-    def next_task(self, name: str, kind: str, request: str | None = None) -> Task:
-        """A new task of the client from the present model."""
+    def next_task(self, name: str, kind: str, request: str | None = None, base: Params | None = None) -> Task:
+        """A new task of the client from ``base`` or else the present model."""
         client = self.state.clients[name]
         self.set_client(name, tasks=client.tasks + 1)
         state = self.state
         identity = f"{name}/{client.tasks}"
-        task = Task(identity, kind, name, client.epoch, state.model, state.version, state.steps, request)
+        start = state.model if base is None else base
+        task = Task(identity, kind, name, client.epoch, start, state.version, state.steps, request)
         self.add_task(task)
         return task
 
+    def next_job(self, purpose: str) -> str:
+        """The name of the server's next job."""
+        self.set(jobs=self.state.jobs + 1)
+        return f"{purpose}/{self.state.jobs - 1}"
+
     def dispatch(self, name: str) -> None:
-        """Give the client its next training task, if it is online, idle and taking part."""
-        client = self.state.clients[name]
-        if client.online and client.fenced_by is None and not client.erased and self.state.task_of(name) is None:
+        """Give the client its next training task, if it is online, idle and taking part, and training has not been paused."""
+        client, paused = self.state.clients[name], self.state.paused
+        ready = client.online and client.fenced_by is None and not client.erased and not paused
+        if ready and self.state.task_of(name) is None:
             task = self.next_task(name, "train")
             self.emit(Train(task.id, name, task.base, client.epoch, client.tasks))

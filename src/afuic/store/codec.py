@@ -1,7 +1,8 @@
 """A checkpoint of any tree of the project's values: JSON for the structure, safetensors for the models, nothing executable.
 
 Models are shared by reference in memory (many tasks start from one version) and stay shared on disk. Only classes that the caller
-names can come back, so a checkpoint from elsewhere cannot make anything else.
+names can come back, so a checkpoint from elsewhere cannot make anything else. A class is written with its module: methods may name theirs
+alike.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from afuic.errors import StoreError
 from afuic.params import Params
 from afuic.store.files import read_json, read_tensors, write_json, write_tensors
 
-FORMAT = "afuic-checkpoint/1"
+FORMAT = "afuic-checkpoint/2"
 
 
 def save(path: Path, value: Any, extra: Mapping[str, Any] | None = None) -> None:
@@ -42,7 +43,7 @@ def load(path: Path, classes: Iterable[type]) -> tuple[Any, dict[str, Any]]:
         raise StoreError(f"{path.with_suffix('.json')}: not an {FORMAT} file")
     try:
         tensors = read_tensors(path.parent / Path(document["tensors"]).name)
-        decoder = _Decoder({c.__name__: c for c in classes}, tensors)
+        decoder = _Decoder({_label(c): c for c in classes}, tensors)
         return decoder.decode(document["value"]), document["extra"]
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -56,6 +57,10 @@ def is_params(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(t, torch.Tensor) for t in value.values())
 
 
+def _label(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 class _Encoder:
     def __init__(self) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
@@ -65,12 +70,12 @@ class _Encoder:
         if is_params(value):
             return {"$params": self._model(value)}
         if isinstance(value, Enum):
-            return {"$enum": [type(value).__name__, value.value]}
+            return {"$enum": [_label(type(value)), value.value]}
         if isinstance(value, BaseModel):
-            return {"$model": [type(value).__name__, value.model_dump(mode="json")]}
+            return {"$model": [_label(type(value)), value.model_dump(mode="json")]}
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = {f.name: self.encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return {"$": type(value).__name__, "fields": fields}
+            return {"$": _label(type(value)), "fields": fields}
         if isinstance(value, Mapping):
             return {"$map": [[self.encode(k), self.encode(v)] for k, v in value.items()]}
         if isinstance(value, tuple):
