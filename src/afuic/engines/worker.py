@@ -75,9 +75,11 @@ class Worker:
         retain = self.retained(order.client, order.epoch)
         if order.whole:
             return replace(known, forget=(retain.images, retain.labels))
+        known = replace(known, retain=(retain.images, retain.labels))
+        if not order.target:
+            return known
         forget = split_forget(self.federation.clients[order.client], self._withdrawn(order.client, order.epoch))[0]
-        pair = (forget.images, forget.labels) if order.target else None
-        return replace(known, forget=pair, retain=(retain.images, retain.labels))
+        return replace(known, forget=(forget.images, forget.labels))
 
     def _local_training(self, start: Params, images: Images, steps: int | None, generator: torch.Generator) -> Params:
         training = self.config.training if steps is None else self.config.training.model_copy(update={"steps": steps})
