@@ -23,7 +23,8 @@ def rules(
     )
     config = Config(aggregation=aggregation, options={name: options or {}})
     own = configured(config, name)
-    return Rules(aggregation, own, calibration, average=True, last_models=True, ahead=Calibration(**HEAL) if ahead else None)
+    healed_ahead, history = Calibration(**HEAL) if ahead else None, own.method.history
+    return Rules(aggregation, own, calibration, average=True, last_models=True, ahead=healed_ahead, history=history)
 
 
 def _afuic(*, buffer: int = 0, calibration: bool = True, **options: Any) -> Rules:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rule_sets import rules
 from world import World
 
 from afuic.config import Config
+from afuic.engines.arm import classes
 from afuic.erase import METHODS, Ask, Plan, configured
 from afuic.protocol import effects, events
+from afuic.store import codec
 
 PAGES = Path(__file__).parents[2] / "docs" / "methods"
 EITHER = (True, False)
@@ -29,6 +33,7 @@ class TestContract:
         assert plan == configured(Config(), name).plan(ask)
         assert ask.calibration or (plan.heal is None and plan.guard.calibration is None)
         assert not plan.scrub_first or plan.scrub is not None
+        assert plan.procedure is None or (plan.merge == "replace" and plan.scrub is None)
         assert not plan.remove or METHODS[name].removes
 
     @pytest.mark.parametrize("away", EITHER, ids=["away", "here"])
@@ -54,13 +59,39 @@ class TestContract:
         assert world.state.task_of("a") is None
         assert {e.client for e in world.every(effects.Applied)[-6:]} == {"b", "c"}
 
-    def test_the_others_are_never_stopped_unless_training_starts_over(self, name: str) -> None:
+    def test_the_others_are_never_stopped_unless_training_starts_over_or_pauses(self, name: str) -> None:
         world = World(rules(name, short(name)), "abc")
         world.train("b", 1, -1)
         fx = world.erase("r", "a")
         stopped = {e.client for e in fx if isinstance(e, effects.Cancel)} - {"a"}
-        assert stopped == ({"b", "c"} if name == "retrain" else set())
+        assert stopped == ({"b", "c"} if name == "retrain" or METHODS[name].pauses else set())
+        if METHODS[name].pauses:
+            live(world, away=False)
         assert all(world.state.task_of(client) for client in "bc")
+
+    @pytest.mark.parametrize("patients", [None, 2], ids=["whole", "patients"])
+    def test_what_it_works_with_can_be_checkpointed(self, name: str, patients: int | None, tmp_path: Path) -> None:
+        world = World(rules(name, short(name)), "abc")
+        for client in "abcabc":
+            world.train(client, 1, -1)
+        world.erase("r", "a", patients)
+        for _ in range(40):
+            codec.save(tmp_path / "checkpoint", (world.state, world.effects))
+            (state, handed), _ = codec.load(tmp_path / "checkpoint", classes())
+            assert {k: r.plan for k, r in state.requests.items()} == {k: r.plan for k, r in world.state.requests.items()}
+            assert [_job(e) for e in handed] == [_job(e) for e in world.effects]
+            if world.phase("r") != "working":
+                return
+            world.state = state
+            one_order(world)
+        pytest.fail(f"{name} still works in rounds after 40 answers")
+
+    def test_its_settings_to_be_searched_can_be_set(self, name: str) -> None:
+        search = getattr(sys.modules[METHODS[name].options.__module__], "SEARCH", None)
+        assert (search is not None) == (METHODS[name].options.__module__.startswith("afuic.erase.peers."))
+        settings = [METHODS[name].configure(values).options for values in search or ({},)]
+        assert settings[0] == METHODS[name].options()
+        assert len({repr(s) for s in settings}) == (6 if search else 1)
 
     def test_it_says_what_it_is(self, name: str) -> None:
         method = METHODS[name]
@@ -89,16 +120,30 @@ def short(name: str) -> dict[str, object]:
     return {} if default is None else {"guard": default.model_copy(update={"versions": 3})}
 
 
+def one_order(world: World) -> None:
+    """Whoever is first answers its order."""
+    task = next(t for t in world.state.tasks.values() if t.kind == "order")
+    world.answer(task.client, 0.5, 0.25)
+
+
+def _job(effect: Any) -> Any:
+    return (type(effect), getattr(effect, "job", None), getattr(effect, "spec", None))
+
+
 def live(world: World, away: bool) -> None:
-    """Time goes by: clients train, the server calibrates, the client unlearns unless it is away, timers fire, models are deleted."""
+    """Time goes by: clients train, answer and unlearn unless they are away, the server works, timers fire, models are deleted."""
+    begun = world.t
     for _ in range(12):
+        world.t = max(world.t, begun + 10_000) if world.phase("r") == "working" and world.record("r").work.until else world.t
+        while world.phase("r") == "working" and any(t.kind == "order" for t in world.state.tasks.values()):
+            one_order(world)
         for client in "abc":
             task = world.state.task_of(client)
             if task is not None and not (away and client == "a"):
                 (world.train if task.kind == "train" else world.unlearn)(client, 0.5, 0.25)
         for job in [j for j in (world.state.heal, world.state.guard) if j is not None]:
             world.go(events.CalibrationDone, job.id, job.base)
-        if world.phase("r") in {"scrubbing", "rebuilding"}:
+        if world.phase("r") in {"scrubbing", "rebuilding", "working"}:
             world.timer("r")
         if world.phase("r") == "purging":
             world.go(events.Purged, "r")

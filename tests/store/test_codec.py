@@ -98,6 +98,14 @@ def test_a_shared_model_stays_shared_and_is_written_once(tmp_path: Path) -> None
     assert file.stat().st_size - 8 - header == 64
 
 
+def test_models_that_share_some_of_their_tensors_are_both_written(tmp_path: Path) -> None:
+    one = model(1.0)
+    back = round_trip(tmp_path, [Leaf(one), Leaf({**one, "bias": -one["bias"]}), Leaf({"row": one["weight"][0]})])
+    assert torch.equal(back[1].model["weight"], one["weight"])
+    assert back[1].model["bias"].tolist() == [-1.0, 1.0]
+    assert back[2].model["row"].tolist() == [1.0, 1.0, 1.0]
+
+
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=5)
 keys = st.text(max_size=3) | st.integers() | st.tuples(st.text(max_size=2), st.sampled_from(Colour))
 trees = st.recursive(

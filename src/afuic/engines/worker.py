@@ -72,14 +72,13 @@ class Worker:
         known = Site(self.network.forward, self._local_training, self.network.initial)
         if order.client == SERVER:
             return replace(known, calibration=self.federation.calibration)
-        retain = self.retained(order.client, order.epoch)
-        if order.whole:
-            return replace(known, forget=(retain.images, retain.labels))
-        known = replace(known, retain=(retain.images, retain.labels))
+        left = _images(self.retained(order.client, order.epoch))
         if not order.target:
-            return known
-        forget = split_forget(self.federation.clients[order.client], self._withdrawn(order.client, order.epoch))[0]
-        return replace(known, forget=(forget.images, forget.labels))
+            return replace(known, retain=left)
+        if order.whole:
+            return replace(known, forget=left)
+        withdrawn = split_forget(self.federation.clients[order.client], self._withdrawn(order.client, order.epoch))[0]
+        return replace(known, forget=_images(withdrawn), retain=left)
 
     def _local_training(self, start: Params, images: Images, steps: int | None, generator: torch.Generator) -> Params:
         training = self.config.training if steps is None else self.config.training.model_copy(update={"steps": steps})
@@ -121,6 +120,10 @@ class Worker:
 
     def _stream(self, *path: PathPart) -> torch.Generator:
         return torch_stream(self.config.seed, *self.family, *path)
+
+
+def _images(data: ClientData) -> Images:
+    return data.images, data.labels
 
 
 def _still_there(federation: Federation, groups: Patients, client: str) -> ClientData:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import federaser, fedrecovery, rapid, sifu, wu
+from afuic.erase.peers import federaser, fedrecovery, halimi, not_, rapid, sifu, wu
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -24,6 +24,8 @@ METHODS: Mapping[str, Method] = {
         wu.METHOD,
         fedrecovery.METHOD,
         sifu.METHOD,
+        halimi.METHOD,
+        not_.METHOD,
     )
 }
 

@@ -37,6 +37,8 @@ DESCRIPTIONS = {
     "afuic": "subtracts what the hospital contributed, restores the model on images the server holds, and guards later training",
     "afuic-paper": "the published method: the hospital unlearns by itself and its result replaces the shared model",
     "continue": "the hospital merely stops taking part; nothing is erased",
+    "halimi": "the hospital raises the loss on its own images, then the others train on together; everybody waits meanwhile",
+    "not": "the first layer's weights change their sign, then the others train on together; everybody waits meanwhile",
     "retrain": "training starts again from nothing without the data; the yardstick for all others",
 }
 

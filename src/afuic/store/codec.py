@@ -65,6 +65,7 @@ class _Encoder:
     def __init__(self) -> None:
         self.tensors: dict[str, torch.Tensor] = {}
         self.seen: dict[int, tuple[str, Params]] = {}
+        self.places: set[int] = set()
 
     def encode(self, value: Any) -> Any:  # noqa: PLR0911 - one return a kind of value
         if is_params(value):
@@ -86,8 +87,16 @@ class _Encoder:
         if id(value) not in self.seen:
             name = str(len(self.seen))
             self.seen[id(value)] = (name, value)
-            self.tensors.update({f"{name}/{key}": tensor for key, tensor in value.items()})
+            self.tensors.update({f"{name}/{key}": self._own(tensor) for key, tensor in value.items()})
         return self.seen[id(value)][0]
+
+    def _own(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor, copied where another model that is written holds the same memory: a file of tensors cannot share."""
+        place = tensor.untyped_storage().data_ptr()
+        if place in self.places:
+            return tensor.detach().clone()
+        self.places.add(place)
+        return tensor
 
 
 class _Decoder:
