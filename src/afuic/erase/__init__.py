@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from afuic.config import Config
 from afuic.erase import afuic, afuic_paper, leave, retrain
 from afuic.erase.method import Ask, Configured, Method, Plan
-from afuic.erase.peers import fcu, fedosd, halimi, knot, lethe, maverick, not_, puf
+from afuic.erase.peers import fcu, federaser, fedosd, fedrecovery, halimi, knot, lethe, maverick, not_, puf, rapid, sifu, wu
 from afuic.errors import ConfigError
 
 __all__ = ["METHODS", "Ask", "Configured", "Method", "Plan", "check_options", "configured"]
@@ -20,13 +20,18 @@ METHODS: Mapping[str, Method] = {
         leave.METHOD,
         retrain.METHOD,
         fcu.METHOD,
+        federaser.METHOD,
         fedosd.METHOD,
+        fedrecovery.METHOD,
         halimi.METHOD,
         knot.METHOD,
         lethe.METHOD,
         maverick.METHOD,
         not_.METHOD,
         puf.METHOD,
+        rapid.METHOD,
+        sifu.METHOD,
+        wu.METHOD,
     )
 }
 
