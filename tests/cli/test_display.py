@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from afuic.cli.display import Remaining, _duration, following, transferring
+from afuic.cli.display import Remaining, _duration, benching, following, transferring
 from afuic.engines.arm import Progress
 
 
@@ -107,3 +107,27 @@ def test_transfers_have_a_bar_on_a_terminal():
         progress("x.npz", 1_000_000, None)
         progress("x.npz", 2_000_000, 4_000_000)
     assert "2.0/4.0 MB" in text(out)
+
+
+class Left:
+    """Two of three arms are done, 65 s are left."""
+
+    done, all = 2, 3
+
+    def seconds(self) -> float:
+        return 65.0
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_suite_shows_what_runs_and_what_is_left(terminal):
+    shown = console(terminal)
+    with benching(shown) as progress:
+        progress(at("x/0/a", 50, note="training"), Left())
+        progress(at("x/0/b", 10, note="request-0 healing"), Left())
+        progress(at("x/0/a", 100, note="done", state="done"), Left())
+    if terminal:
+        assert "2/3" in text(shown)
+        assert "request-0 healing" in text(shown)
+        assert "about 1 min 05 s left" in text(shown)
+    else:
+        assert text(shown) == "2 of 3: x/0/a: done; about 1 min 05 s left\n"

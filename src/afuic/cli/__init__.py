@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import afuic
-from afuic.cli import data, inspecting, running
+from afuic.cli import bench, data, inspecting, running
 from afuic.cli.common import SETTINGS
 from afuic.cli.guard import Guarded
 
@@ -23,6 +23,7 @@ app.command(epilog="Example: afuic run demo --seed 1 --set data.partition.alpha=
 app.command(epilog="Example: afuic replay runs/bloodmnist-seed0 --method afuic")(running.replay)
 app.command(epilog="Example: afuic report runs/bloodmnist-seed0")(running.report)
 app.command(epilog="Example: afuic methods afuic")(inspecting.methods)
+app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(inspecting.app, name="config")
 

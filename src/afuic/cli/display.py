@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 
 if TYPE_CHECKING:
+    from afuic.bench.remaining import Remaining as Left
     from afuic.engines.experiment import Progress
 
 Transfer = Callable[[str, int, int | None], None]
@@ -128,6 +129,62 @@ def following(console: Console) -> Iterator[Callable[[Progress], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[clock]}", justify="right"), note)
     with Bars(*columns, console=console, expand=True) as bars:
         yield _Live(bars)
+
+
+class _LiveBench:
+    """A bar for each arm under way, and one for the whole suite."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._all = bars.add_task("arms", total=None, clock="", note="starting")
+
+    def __call__(self, progress: Progress, left: Left) -> None:
+        if progress.state == "done":
+            if (task := self._tasks.pop(progress.arm, None)) is not None:
+                self._bars.remove_task(task)
+        else:
+            self._show(progress)
+        self._bars.update(self._all, completed=left.done, total=left.all, clock=f"{left.done}/{left.all}", note=_left(left))
+
+    def _show(self, progress: Progress) -> None:
+        if progress.arm not in self._tasks:
+            self._tasks[progress.arm] = self._bars.add_task(progress.arm, total=progress.t_end, clock="", note="")
+        clock = f"{_t(progress):.0f}/{progress.t_end:.0f} s"
+        self._bars.update(
+            self._tasks[progress.arm], completed=_t(progress), total=progress.t_end, clock=clock, note=progress.note
+        )
+
+
+class _PlainBench:
+    """One line for each arm that is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, progress: Progress, left: Left) -> None:
+        if progress.state == "done":
+            line = f"{left.done} of {left.all}: {progress.arm}: {progress.note}; {_left(left)}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _left(left: Left) -> str:
+    seconds = left.seconds()
+    return "estimating what is left" if seconds is None else f"about {_duration(seconds)} left"
+
+
+@contextmanager
+def benching(console: Console) -> Iterator[Callable[[Progress, Left], None]]:
+    """A callback for ``bench.running.run`` that shows its progress on ``console`` until the block ends."""
+    if not console.is_terminal:
+        yield _PlainBench(console)
+        return
+    note = TextColumn("{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    name = TextColumn("{task.description}", markup=False)
+    with Bars(
+        name, BarColumn(24), TextColumn("{task.fields[clock]}", justify="right"), note, console=console, expand=True
+    ) as bars:
+        yield _LiveBench(bars)
 
 
 @contextmanager

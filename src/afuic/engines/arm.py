@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -24,7 +24,7 @@ from afuic.engines.simulator import Account, Due, Simulator, World
 from afuic.erase import METHODS, augment, calibrate, carriers, configured, ledger, method, rounds, scrub
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params, digest
-from afuic.protocol import State, effects, events, initial, requests, state
+from afuic.protocol import Rules, State, effects, events, initial, requests, state
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.protocol.requests import Phase
@@ -54,7 +54,8 @@ class Progress:
 @dataclass(frozen=True)
 class Arm:
     """``after``: the arm whose end it branches from; ``family`` names its random streams. ``until``: "request" makes it a past whatever
-    its family; "release" ends it there, for those who ask what was released and not what became of it.
+    its family; "release" ends it there, for those who ask what was released and not what became of it. ``lean``: on branching, what the
+    past has kept ready for other methods is dropped, so that it is not counted as stored for this one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Arm:
     after: str | None
     family: tuple[PathPart, ...] = ()
     until: Literal["request", "release", "end"] = "end"
+    lean: bool = False
 
     @property
     def past(self) -> bool:
@@ -150,7 +152,7 @@ class Run:
             return world, int(extra["count"])
         if self.arm.after is not None:
             (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
-            return world, 0
+            return own(world, self.lab.rules(self.arm.method)) if self.arm.lean else world, 0
         start = 0.0 if self.arm.past else self.first_t
         return World(initial(self._worker().initial()), start), 0
 
@@ -285,6 +287,16 @@ class Run:
     def _doing(self) -> str:
         moving = [r for r in self.world.state.requests.values() if not r.phase.terminal]
         return ", ".join(f"{r.id} {r.phase.value}" for r in moving) or "training"
+
+
+def own(world: World, rules: Rules) -> World:
+    """The world with no more kept ready than these rules keep, and the count of bytes stored begun anew."""
+    known = world.state
+    clients = {name: c if rules.last_models else replace(c, last=None) for name, c in known.clients.items()}
+    history, average = known.history if rules.history else (), known.average if rules.average else None
+    world.state = replace(known, clients=clients, history=history, average=average)
+    world.account = replace(world.account, bytes_stored=0)
+    return world
 
 
 def outcome(folder: Path, arm: str) -> dict[str, Any]:

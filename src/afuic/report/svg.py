@@ -40,6 +40,10 @@ STYLE: Any = {
     "hatch.linewidth": 0.6,
 }
 
+UNDATED: dict[str, Any] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 Look = tuple[str, Any]
 FIXED: dict[str, Look] = {
     "afuic": ("#0072B2", "-"),
@@ -47,7 +51,17 @@ FIXED: dict[str, Look] = {
     "continue": ("#7A7A7A", ":"),
     "retrain": ("#1b1f24", "-."),
 }
-SPARE: tuple[Look, ...] = (("#009E73", (0, (6, 1, 1, 1))), ("#CC79A7", (0, (4, 2))), ("#E69F00", (0, (1, 1))))
+SPARE: tuple[Look, ...] = (
+    ("#009E73", (0, (6, 1, 1, 1))),
+    ("#CC79A7", (0, (4, 2))),
+    ("#E69F00", (0, (1, 1))),
+    ("#56B4E9", (0, (8, 2))),
+    *(
+        (colour, dash)
+        for dash in ("-", (0, (2, 2)), (0, (5, 1, 1, 1, 1, 1)))
+        for colour in ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+    ),
+)
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
@@ -57,15 +71,16 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
 
 
 @contextmanager
-def drawing(width: float, height: float) -> Iterator[tuple[Figure, list[bytes]]]:
-    """A figure of this size in inches; on leaving, its SVG is appended to the list given with it."""
+def drawing(width: float, height: float, formats: Sequence[str] = ("svg",)) -> Iterator[tuple[Figure, list[bytes]]]:
+    """A figure of this size in inches; on leaving, it is appended to the list given with it in each of ``formats``, "svg" or "pdf"."""
     made: list[bytes] = []
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, made
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        made.append(buffer.getvalue())
+        for kind in formats:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
+            made.append(buffer.getvalue())
 
 
 def percent_axis(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:

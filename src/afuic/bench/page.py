@@ -1,0 +1,66 @@
+"""Writes a suite's report: tables, figures, and one page that holds all of them and needs no network and no script."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from afuic.bench import formats
+from afuic.bench.document import Document
+from afuic.bench.figures import Figure, figures
+from afuic.bench.statistics import failures
+from afuic.bench.tables import Table, tables
+from afuic.store.files import write_bytes
+
+
+def write(document: Document, out: Path) -> Path:
+    """Make ``tables.md``, ``tables.tex``, ``summary.csv``, ``seeds.csv``, ``figures/*.svg`` and ``.pdf``, and ``report.html`` in ``out``.
+
+    Gives the page's path. The same document gives the same bytes. StoreError when a file cannot be written.
+    """
+    grid, drawn = tables(document), figures(document)
+    texts = {
+        "tables.md": f"# {document.suite}\n\n{document.question}\n\n{origin(document)}\n\n{formats.markdown(grid)}",
+        "tables.tex": formats.latex(grid),
+        "summary.csv": formats.summaries_csv(document),
+        "seeds.csv": formats.seeds_csv(document),
+    }
+    for name, text in texts.items():
+        write_bytes(out / name, text.encode())
+    for figure in drawn:
+        write_bytes(out / "figures" / f"{figure.name}.svg", figure.svg)
+        write_bytes(out / "figures" / f"{figure.name}.pdf", figure.pdf)
+    page = out / "report.html"
+    write_bytes(page, render(document, grid, drawn).encode())
+    return page
+
+
+def render(document: Document, grid: tuple[Table, ...], drawn: tuple[Figure, ...]) -> str:
+    """The page as HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    return template.render(
+        document=document, origin=origin(document), tables=grid, figures=drawn, source=_source, failures=failures(document)
+    )
+
+
+def origin(document: Document) -> str:
+    """Where the numbers come from, in a sentence or two."""
+    seeds = sorted({int(seed) for case in document.cases.values() for seed in case.seeds})
+    commits = {arm.commit or "unknown" for c in document.cases.values() for s in c.seeds.values() for arm in s.arms.values()}
+    machine = ", ".join(str(value) for value in document.machine.values())
+    text = (
+        f"Seeds {', '.join(map(str, seeds)) or 'none'}, {document.retrained} retrained references each; run at commit "
+        f"{', '.join(sorted(c[:12] + ('+changes' if c.endswith('+changes') else '') for c in commits)) or 'unknown'}; {machine} cores; "
+        f"{', '.join(f'{name} {value}' for name, value in document.versions.items())}."
+    )
+    text += f" Changed on the command line: {', '.join(document.changes)}." if document.changes else ""
+    text += "".join(f" Skipped: {name} ({why})." for name, why in document.skipped.items())
+    return text + (f" Unfinished: {len(document.missing)} arms are missing." if document.missing else "")
+
+
+def _source(figure: Figure) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(figure.svg).decode("ascii")

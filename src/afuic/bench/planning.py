@@ -1,0 +1,232 @@
+"""From a suite to the work that it takes: which pasts, references and branches have to run, and in which folder each lies.
+
+A past is run once for a case and seed, and once more for each method that has something prepared before any request. Folder:
+``arms/CASE/SEED/`` with ``past``, ``retrain/I`` and one folder for each row; where a case shares the references of another, they lie there.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afuic import config
+from afuic.bench.extras import EXTRAS
+from afuic.bench.preparing import PREPARE
+from afuic.bench.suite import Case, Suite, Variant
+from afuic.bench.task import Task
+from afuic.bench.variants import REFERENCE, rows
+from afuic.config import Config
+from afuic.erase import METHODS
+from afuic.errors import ConfigError
+
+PAST = "past"
+PREPARED: Mapping[str, tuple[object, ...]] = {"ahead": (None,), "teacher": (None, "snapshot")}
+"""Options for which something is kept or done before any request, with the values for which nothing is."""
+CLUSTERS = "clusters"
+"""The option of methods that train otherwise from the beginning."""
+FILE = re.compile(r"=\$(\w+)$")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of a suite is to be run. ``changes``: overrides for every case, after its own; ``methods``: none, all of the suite's."""
+
+    suite: Suite
+    seeds: int
+    cases: tuple[str, ...]
+    methods: tuple[str, ...] | None = None
+    changes: tuple[str, ...] = ()
+
+    def rows(self, case: Case) -> tuple[Variant, ...]:
+        """The rows of a case that are selected."""
+        return rows(self.suite, case, self.methods)
+
+
+def select(
+    suite: Suite,
+    *,
+    seeds: int | None = None,
+    cases: tuple[str, ...] | None = None,
+    methods: tuple[str, ...] | None = None,
+    changes: tuple[str, ...] = (),
+) -> Selection:
+    """A selection with the suite's own values where nothing is given; ConfigError for a case or method that it has not."""
+    known = tuple(case.name for case in suite.cases)
+    for name in cases or ():
+        if name not in known:
+            raise ConfigError(f"--cases: {name!r} is not a case of {suite.name}; there are {', '.join(known)}")
+    chosen = Selection(suite, seeds or suite.seeds, cases or known, methods, changes)
+    if not any(chosen.rows(suite.case(name)) for name in chosen.cases):
+        raise ConfigError(f"--methods: {suite.name} has no row of {', '.join(methods or ())} in these cases")
+    return chosen
+
+
+def skipped(case: Case) -> str | None:
+    """Why a case cannot be run here; None when it can."""
+    if case.needs is None or Path(os.environ.get(case.needs, "")).is_file():
+        return None
+    return f"{case.needs} names no file; import the data set (docs/data.md) and set it to the npz"
+
+
+def named_data(selection: Selection) -> tuple[str, ...]:
+    """The data sets, or files, that the selected cases name, before anything is loaded."""
+    found: dict[str, None] = {}
+    for case in (selection.suite.case(name) for name in selection.cases):
+        if skipped(case) is None:
+            data = config.load(None, _texts(selection, case)).data
+            found |= dict.fromkeys(name for name in (data.name, data.calibration_from) if name is not None)
+    return tuple(found)
+
+
+def configuration(selection: Selection, case: Case, seed: int, out: Path) -> Config:
+    """The configuration of one seed of a case. Its methods are all of the suite's, so that one past serves them whichever are run."""
+    suite = selection.suite
+    every = dict.fromkeys([*(v.method for v in rows(suite, case)), REFERENCE])
+    texts = (*_texts(selection, case), f"seed={seed}")
+    made = config.load(None, texts)
+    if case.prepare is not None:
+        made = config.load(None, (*texts, *_prepared(case.prepare, made.model_dump_json(), out)))
+    name = f"{suite.name}: {case.name}"
+    return made.model_copy(update={"name": name, "methods": tuple(every), "options": {}})
+
+
+def _texts(selection: Selection, case: Case) -> tuple[str, ...]:
+    suite = selection.suite
+    texts = (*suite.base, f"evaluation.retrained={suite.retrained}", *case.overrides, *selection.changes)
+    return tuple(FILE.sub(_file, text) for text in texts)
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(name: str, text: str, out: Path) -> tuple[str, ...]:
+    return PREPARE[name](Config.model_validate_json(text), out)
+
+
+def _file(found: re.Match[str]) -> str:
+    return f"={json.dumps(str(Path(os.environ.get(found[1], '')).resolve()))}"
+
+
+def past_of(variant: Variant) -> str:
+    """The name of the past that a variant branches from: "past", or one of its own where something is kept ready for it."""
+    method = METHODS[variant.method]
+    options = method.configure(variant.options).options
+    values = {key: getattr(options, key, None) for key in PREPARED}
+    odd = {key: value for key, value in values.items() if value not in PREPARED[key]}
+    odd |= {CLUSTERS: getattr(options, CLUSTERS, None)} if method.clusters else {}
+    if not odd:
+        return PAST
+    said = json.dumps(odd, sort_keys=True, default=lambda value: value.model_dump(mode="json"))
+    return f"{PAST}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def tasks(selection: Selection, out: Path) -> tuple[Task, ...]:
+    """Everything that the selection takes, in the order to do it in: seed by seed, case by case."""
+    found: dict[str, Task] = {}
+    suite = selection.suite
+    for seed in range(selection.seeds):
+        for name in selection.cases:
+            case = suite.case(name)
+            if skipped(case) is None and selection.rows(case):
+                found |= {task.name: task for task in _of_case(selection, case, seed, out)}
+    return tuple(found.values())
+
+
+def _of_case(selection: Selection, case: Case, seed: int, out: Path) -> Iterator[Task]:
+    variants = selection.rows(case)
+    plan = Plan(selection.suite, case, seed, configuration(selection, case, seed, out))
+    owner = plan
+    if case.references is not None:
+        other = selection.suite.case(case.references)
+        owner = Plan(selection.suite, other, seed, configuration(selection, other, seed, out))
+        _check_shared(owner.config, plan.config, case)
+    yield from owner.references()
+    yield from (owner if case.past else plan).pasts(variants)
+    yield from (plan.branch(v) for v in variants)
+    for name in selection.suite.extras:
+        yield from EXTRAS[name].tasks(plan, variants)
+
+
+def _check_shared(owner: Config, own: Config, case: Case) -> None:
+    """ConfigError where a case differs from the one whose arms it shares in something that these arms could see."""
+    hidden = {"name": "", "methods": (REFERENCE,)}
+    a, b = (_seen(c.model_copy(update=hidden), case.past) for c in (owner, own))
+    if a != b:
+        raise ConfigError(f"suite case {case.name!r}: it cannot share the arms of {case.references!r}, from which it differs")
+
+
+def _seen(config: Config, past: bool) -> Config:
+    """Without what a retrained model, or a past, never meets: calibration, the server's speed, whether the target is there later."""
+    data = config.data.model_copy(update={"calibration": 0, "calibration_from": None})
+    clock = config.clock.model_copy(update={"server_speed": 1.0})
+    requests = config.requests if past else tuple(r.model_copy(update={"target_online": True}) for r in config.requests)
+    return config.model_copy(update={"data": data, "clock": clock, "requests": requests})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One seed of a case: what each of its arms is and where it lies, below the folder of all arms."""
+
+    suite: Suite
+    case: Case
+    seed: int
+    config: Config
+
+    @property
+    def at(self) -> str:
+        """Its own folder."""
+        return f"{self.case.name}/{self.seed}"
+
+    @property
+    def references_at(self) -> str:
+        """The folder of its references."""
+        return f"{self.case.references or self.case.name}/{self.seed}"
+
+    @property
+    def past_at(self) -> str:
+        """The plain past that its rows branch from."""
+        return f"{self.references_at if self.case.past else self.at}/{PAST}"
+
+    def past_of(self, v: Variant) -> str:
+        """The past that a row branches from."""
+        return f"{self.references_at if self.case.past else self.at}/{past_of(v)}"
+
+    @property
+    def names(self) -> list[str]:
+        """Its retrained references."""
+        return [f"{REFERENCE}/{i}" for i in range(self.config.evaluation.retrained)]
+
+    def task(self, local: str, kind: str, method: str, after: str | None = None, **more: Any) -> Task:
+        """A task of this seed; ``more`` are fields of ``Task``."""
+        text = self.config.model_dump_json()
+        return Task(f"{self.at}/{local}", method, after, kind=kind, folder=self.at, local=local, config=text, **more)
+
+    def references(self) -> Iterator[Task]:
+        """The retrained models, each from its own initial model."""
+        for i, name in enumerate(self.names):
+            yield self.task(name, "arm", REFERENCE, family=(REFERENCE, i))
+
+    def pasts(self, variants: Sequence[Variant], within: str = "", **more: Any) -> Iterator[Task]:
+        """Each past that some variant needs, and the plain one. That is run under retraining's rules, which keep nothing of their own."""
+        needed = {PAST: Variant(REFERENCE, REFERENCE)} | {past_of(v): v for v in variants if past_of(v) != PAST}
+        for name, v in needed.items():
+            yield self.task(_within(within, name), "arm", v.method, options=_options(v), **more)
+
+    def branch(self, v: Variant, within: str = "", **more: Any) -> Task:
+        """One row, from the request on; from the past ``within`` the folder of a shadow model where that is given."""
+        owner = self.at if within or not self.case.past else self.references_at
+        past = f"{owner}/{_within(within, past_of(v))}"
+        return self.task(_within(within, v.name), "arm", v.method, past, options=_options(v), past_at=past, **more)
+
+
+def _within(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _options(v: Variant) -> str:
+    return json.dumps({v.method: dict(v.options)}, sort_keys=True)

@@ -1,0 +1,66 @@
+"""The data return: after how many steps does a model know them as well as before the request, beside retrained models?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afuic.engines import relearn as engine
+from afuic.engines.arm import measured_model
+from afuic.evaluate.relearn import Relearned, ratio
+from afuic.params import Params
+from afuic.store.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from afuic.bench.suite import Variant
+    from afuic.bench.task import Task
+
+FOLDER = "relearn"
+STEPS, RATIO = "relearn_steps", "relearn_ratio"
+
+
+def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
+    """One for every row and every retrained model, once all of them are there."""
+    arms = [(name, "retrain", plan.references_at) for name in plan.names] + [(v.name, v.method, plan.at) for v in variants]
+    for name, method, at in arms:
+        more = {"stage": 1, "sources": (f"{at}/{name}",), "past_at": plan.past_at}
+        yield plan.task(f"{FOLDER}/{name}", FOLDER, method, **more)
+
+
+def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:
+    """Train the released model on the images that were erased until it knows them as the shared model did before the request."""
+    lab = task.laboratory()
+    before, model = _model(root, str(task.past_at), "before"), _model(root, task.sources[0], "released")
+    found = {} if model is None or before is None else vars(engine.relearn(lab, model, engine.target(lab, before)))
+    write_json(task.at(root) / "result.json", found)
+    return {}
+
+
+def of(place: Any, row: str) -> dict[str, float | None]:
+    """Steps, and their ratio to the retrained models' median."""
+    own, others = _read(place, row), [_read(place, name) for name in place.names]
+    if own is None:
+        return {}
+    return {STEPS: float(own.steps), RATIO: ratio(own, [o for o in others if o is not None]).value}
+
+
+def reference(place: Any, names: Sequence[str]) -> dict[str, list[float | None]]:
+    """Each retrained model's steps, and their ratio to the median of the others."""
+    found = [_read(place, name) for name in names]
+    if all(f is None for f in found):
+        return {}
+    others = [[f for k, f in enumerate(found) if k != i and f is not None] for i in range(len(found))]
+    ratios = [None if f is None else ratio(f, rest).value for f, rest in zip(found, others, strict=True)]
+    return {STEPS: [None if f is None else float(f.steps) for f in found], RATIO: ratios}
+
+
+def _read(place: Any, name: str) -> Relearned | None:
+    path = place.folder / FOLDER / name / "result.json"
+    values = read_json(path) if path.exists() else {}
+    return Relearned(**values) if values and "error" not in values else None
+
+
+def _model(root: Path, at: str, phase: str) -> Params | None:
+    path = root / at
+    return measured_model(path.parent, path.name, phase)

@@ -1,0 +1,122 @@
+"""Whether the machine has room for a suite, said before the first hour of work and not after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from afuic.bench.task import Task
+from afuic.config import Config
+from afuic.data import Dataset, load
+from afuic.erase import METHODS
+from afuic.errors import StoreError
+from afuic.learning.networks import Network
+from afuic.params import nbytes
+from afuic.report.words import size
+from afuic.rng import torch_stream
+
+PROCESS_BYTES = 450_000_000
+"""A process with torch and the laboratory's code, before any image (docs/benchmarks.md: some 0.6 GB with BloodMNIST)."""
+IMAGE_COPIES = 3
+"""Images are held as bytes, as float tensors at the hospitals, and once more, stamped and joined, by the judge."""
+EVENT_BYTES, EVENTS_AN_UPDATE = 600, 2.2
+"""Of the journal, measured on runs of the demo."""
+FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a run may take at most, by estimate: on disk in all, in memory for one process."""
+
+    disk: float
+    process: float
+
+
+def check(tasks: Sequence[Task], out: Path, jobs: int) -> None:
+    """StoreError when the disk or the memory that is free is less than the estimate for the tasks still to be done."""
+    if not tasks:
+        return
+    need, side_by_side = estimate(tasks), min(jobs, len(tasks))
+    disk, memory = free_disk(out), free_memory()
+    if need.disk > disk:
+        raise StoreError(
+            f"{out}: the suite may need {size(int(need.disk))} of disk and {size(disk)} are free; free some or choose another --out"
+        )
+    if memory is not None and need.process * side_by_side > memory:
+        raise StoreError(
+            f"{side_by_side} processes may need {size(int(need.process * side_by_side))} of memory and {size(memory)} are free; "
+            "lower --jobs or close something"
+        )
+
+
+def estimate(tasks: Sequence[Task]) -> Need:
+    """What these tasks may need: everything that stays on disk, a checkpoint for each that is under way, one process's memory."""
+    sizes = {text: _Size(Config.model_validate_json(text)) for text in {task.config for task in tasks}}
+    kept = sum(sizes[task.config].kept(task) for task in tasks)
+    return Need(kept + 2 * max(s.checkpoint for s in sizes.values()), max(s.process for s in sizes.values()))
+
+
+def free_disk(out: Path) -> int:
+    """Bytes free where ``out`` is or will be."""
+    place = next(p for p in (out.resolve(), *out.resolve().parents) if p.exists())
+    return shutil.disk_usage(place).free
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that processes may still take, the limit of a container included; None where the system does not say."""
+    known = [v for v in (_available(), _limit()) if v is not None]
+    return min(known, default=None)
+
+
+def _available() -> int | None:
+    info = Path("/proc/meminfo")
+    if info.exists():
+        lines = [line.split() for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("MemAvailable")]
+        return 1024 * int(lines[0][1]) if lines else None
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _limit() -> int | None:
+    most, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if not most.exists() or not used.exists() or most.read_text(encoding="utf-8").strip() == "max":
+        return None
+    return max(int(most.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8")), 0)
+
+
+class _Size:
+    """Sizes of one configuration, from its images, its network and the updates that its clock leaves time for."""
+
+    def __init__(self, config: Config) -> None:
+        data = load(config.data.name)
+        clients = _clients(config, data)
+        self.model = _model_bytes(config, data)
+        self.probs = FLOAT * int((data.split == 2).sum()) * len(data.class_names)
+        task_s = config.training.steps * config.training.batch * config.clock.sample_s + 2 * config.clock.latency_s
+        self.updates = clients * config.clock.horizon_s / task_s
+        history = any(METHODS[name].history for name in config.methods)
+        pixels = data.images.shape[3] * config.data.size**2
+        self.checkpoint = (2 * clients + 8 + (self.updates if history else 0)) * self.model
+        self.process = PROCESS_BYTES + IMAGE_COPIES * FLOAT * len(data) * pixels + 4 * self.checkpoint
+
+    def kept(self, task: Task) -> float:
+        """Bytes that the task leaves on disk."""
+        journal = EVENT_BYTES * EVENTS_AN_UPDATE * self.updates
+        past = self.checkpoint if task.past else 0.0
+        return 2 * (self.model + self.probs) + journal + past
+
+
+def _clients(config: Config, data: Dataset) -> int:
+    if config.data.partition.kind == "site" and data.site is not None:
+        return len(set(data.site.tolist()))
+    return config.data.partition.clients
+
+
+def _model_bytes(config: Config, data: Dataset) -> int:
+    network = Network(config.model.name, data.images.shape[3], config.data.size, len(data.class_names))
+    return nbytes(network.initial(torch_stream(0, "room")))

@@ -1,0 +1,224 @@
+"""A suite from its selection to its document: what is missing is run, what is there is kept, and the document follows.
+
+Folder: ``suite.json`` says what was begun there, ``arms/`` holds every arm, ``bench.json`` is written anew whenever a seed of a case
+is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from afuic.bench import origin, room
+from afuic.bench.document import FILE, Case, Document, Row, Seed, Sweep
+from afuic.bench.gathering import Place, complete, gather
+from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
+from afuic.bench.remaining import Remaining
+from afuic.bench.suite import Variant
+from afuic.bench.task import ARMS, Task, about, work
+from afuic.bench.variants import REFERENCE, rows
+from afuic.config import Config
+from afuic.engines import pool
+from afuic.engines.arm import Progress
+from afuic.erase import METHODS
+from afuic.errors import AfuicError, RunInterrupted, StoreError
+from afuic.store.files import read_json, write_bytes, write_json
+
+RECORD = "suite.json"
+Sink = Callable[[Progress, Remaining], None]
+
+
+def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None = None) -> Document:
+    """Do what is missing of the selection in ``out`` and write its document; a run that was stopped goes on from its checkpoints.
+
+    StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
+    """
+    show = progress or (lambda *_: None)
+    _check_folder(selection, out)
+    every = tasks(selection, out)
+    whole = _claim(selection, every, out)
+    root = out / ARMS
+    todo = [task for task in every if not task.done(root)]
+    room.check(todo, out, jobs)
+    book = _Book(whole, out, every)
+    left = Remaining([(t, about(t.at(root)).get("seconds", 0.0) if t.done(root) else None) for t in every], jobs)
+
+    def told(update: Progress) -> None:
+        left.update(update)
+        show(update, left)
+        if update.state == "done":
+            book.note(update.arm)
+
+    for stage in sorted({task.stage for task in todo}):
+        _run([t for t in todo if t.stage == stage], root, jobs, told)
+    return book.write(final=True)
+
+
+def _run(todo: Sequence[Task], root: Path, jobs: int, progress: Callable[[Progress], None]) -> None:
+    names = {task.name for task in todo}
+    ready = [task if task.after in names else replace(task, after=None) for task in todo]
+    try:
+        pool.run(work, Config(), root, ready, jobs, progress)
+    except RunInterrupted:
+        raise RunInterrupted(f"stopped; the same command goes on with what {root.parent} holds") from None
+    except AfuicError as error:
+        raise type(error)(str(error).replace("with --resume", "with the same command")) from None
+
+
+def _check_folder(selection: Selection, out: Path) -> None:
+    """StoreError when the folder holds anything but a run of this suite with these changes."""
+    if not (out / RECORD).exists():
+        if out.exists() and any(out.iterdir()):
+            raise StoreError(f"{out}: is not empty and holds no suite of afuic; choose another folder with --out")
+        return
+    kept = read_json(out / RECORD)
+    if (kept["suite"], tuple(kept["changes"])) != (selection.suite.name, selection.changes):
+        begun = " ".join(["afuic bench run", kept["suite"], *(f"--set {text}" for text in kept["changes"])])
+        raise StoreError(f"{out}: holds what `{begun}` has begun; choose another folder with --out")
+
+
+def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
+    """Write down what is run here, and give all that ever was; StoreError when an arm was begun with other settings."""
+    path, mine = out / RECORD, {task.name: _digest(task) for task in every}
+    kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": 0}
+    odd = next((name for name, digest in mine.items() if kept["arms"].get(name, digest) != digest), None)
+    if odd is not None:
+        raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
+    cases = tuple(case.name for case in selection.suite.cases if case.name in {*kept["cases"], *selection.cases})
+    seeds = max(kept["seeds"], selection.seeds)
+    said = {"suite": selection.suite.name, "changes": selection.changes, "cases": cases, "seeds": seeds}
+    write_json(path, {**said, "arms": kept["arms"] | mine})
+    return replace(selection, cases=cases, seeds=seeds, methods=None)
+
+
+def _digest(task: Task) -> str:
+    """What decides the numbers of a task. Other methods may join a suite later, so the list of methods is not part of it, but of a past
+    what it has kept ready for them is.
+    """
+    values = json.loads(task.config)
+    methods = [METHODS[name] for name in values["methods"]]
+    ready = [any(m.history for m in methods), any(m.pauses for m in methods)] if task.past else []
+    settings = [values | {"methods": []}, ready, task.options, task.method, task.family, task.until]
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """One seed of a case: its plan and the names of the tasks that belong to it."""
+
+    plan: Plan
+    place: Place
+    tasks: frozenset[str]
+
+
+class _Book:
+    """The document as it grows: a seed of a case is taken in as soon as all of its tasks are done."""
+
+    def __init__(self, selection: Selection, out: Path, every: Sequence[Task]) -> None:
+        self.selection, self.out, self.every = selection, out, every
+        self.groups = {(g.plan.case.name, g.plan.seed): g for g in _groups(selection, out, every)}
+        self.seeds: dict[tuple[str, int], Seed] = {}
+        self.todo = {key: {n for n in g.tasks if not _find(every, n).done(out / ARMS)} for key, g in self.groups.items()}
+
+    def note(self, task: str) -> None:
+        """A task is done; take in what is whole now, and write."""
+        whole = [key for key, left in self.todo.items() if left == {task}]
+        for left in self.todo.values():
+            left.discard(task)
+        for key in whole:
+            self._take(key)
+        if whole:
+            self.write()
+
+    def _take(self, key: tuple[str, int]) -> None:
+        group = self.groups[key]
+        if complete(group.place):
+            names = [v.name for v in rows(self.selection.suite, group.plan.case)]
+            self.seeds[key] = gather(group.place, names)
+
+    def write(self, final: bool = False) -> Document:
+        """Write bench.json from what is there."""
+        for key, left in self.todo.items():
+            if key not in self.seeds and (final or not left):
+                self._take(key)
+        document = self._document()
+        write_bytes(self.out / FILE, document.to_json().encode())
+        return document
+
+    def _document(self) -> Document:
+        suite = self.selection.suite
+        sweep = suite.sweep
+        return Document(
+            version="afuic-bench/1",
+            suite=suite.name,
+            question=suite.question,
+            commit=origin.commit(),
+            versions=origin.versions(),
+            machine=origin.machine(),
+            changes=self.selection.changes,
+            retrained=max((len(g.place.names) for g in self.groups.values()), default=suite.retrained),
+            sweep=None if sweep is None else Sweep(label=sweep.label, by=sweep.by, costs=sweep.costs),
+            skipped={n: why for n in self.selection.cases if (why := skipped(suite.case(n))) is not None},
+            missing=tuple(sorted(name for left in self.todo.values() for name in left)),
+            cases={n: self._case(n) for n in self.selection.cases if any(name == n for name, _ in self.seeds)},
+        )
+
+    def _case(self, name: str) -> Case:
+        case = self.selection.suite.case(name)
+        seeds = {seed: found for (n, seed), found in sorted(self.seeds.items()) if n == name}
+        there = {row for found in seeds.values() for row in found.arms}
+        first = self.groups[name, min(seeds)].plan.config
+        return Case(
+            x=case.x,
+            config=_portable(first.model_dump(mode="json")),
+            rows={v.name: _row(v) for v in rows(self.selection.suite, case) if v.name in there},
+            seeds={str(seed): found for seed, found in seeds.items()},
+        )
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with data sets by their name alone, wherever their files lie."""
+    names = {key: config["data"][key] for key in ("name", "calibration_from")}
+    return config | {"data": config["data"] | {key: name and Path(name).name for key, name in names.items()}}
+
+
+def _groups(selection: Selection, out: Path, every: Sequence[Task]) -> Iterator[_Group]:
+    root = out / ARMS
+    for seed in range(selection.seeds):
+        for name in selection.cases:
+            case = selection.suite.case(name)
+            if skipped(case) is None and selection.rows(case):
+                plan = Plan(selection.suite, case, seed, configuration(selection, case, seed, out))
+                shared = plan.references_at
+                own = frozenset(
+                    t.name for t in every if t.folder in {plan.at, shared} and (t.folder == plan.at or _reference(t))
+                )
+                pasts = {v.name: root / plan.past_of(v) for v in rows(selection.suite, case)}
+                place = Place(plan.config, root / plan.at, root / shared, root / plan.past_at, pasts, selection.suite.extras)
+                yield _Group(plan, place, own)
+
+
+def _reference(task: Task) -> bool:
+    return task.local == PAST or task.local.startswith(REFERENCE)
+
+
+def _find(every: Sequence[Task], name: str) -> Task:
+    return next(task for task in every if task.name == name)
+
+
+def _row(v: Variant) -> Row:
+    method = METHODS[v.method]
+    found: Any = method.configure(v.options).options
+    return Row(
+        method=v.method,
+        source=method.source,
+        options=json.loads(v.text),
+        oracle=bool(getattr(found, "oracle", False)),
+        needs_target=method.needs_target,
+        pauses=method.pauses,
+    )

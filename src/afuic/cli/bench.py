@@ -1,0 +1,153 @@
+"""The commands about the comparison of methods: list, run, report, diff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from afuic.cli.common import SETTINGS, Jobs, Overrides, output
+from afuic.errors import ConfigError, RunInterrupted
+
+if TYPE_CHECKING:
+    from afuic.bench.document import Document
+    from afuic.bench.planning import Selection
+
+DIFFERENT = 1
+app = typer.Typer(help="Compare methods: suites of federations, requests and seeds.", **SETTINGS)
+Place = Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A suite's folder, or its bench.json.")]
+
+
+def complete_suite(incomplete: str) -> list[str]:
+    """Suites that begin so."""
+    from afuic.bench.suites import SUITES
+
+    return [name for name in SUITES if name.startswith(incomplete)]
+
+
+@app.command("list", epilog="Example: afuic bench list")
+def list_() -> None:
+    """List the suites: what each asks, its cases and seeds, and how many rows its tables have."""
+    from afuic.bench.planning import skipped
+    from afuic.bench.suites import SUITES
+    from afuic.bench.variants import rows
+
+    table = Table("suite", "what it asks", "cases", "rows", "seeds", "references\na seed", "cannot run here")
+    for suite in SUITES.values():
+        most = max(len(rows(suite, case)) for case in suite.cases)
+        missing = ", ".join(case.name for case in suite.cases if skipped(case))
+        counts = (str(n) for n in (len(suite.cases), most, suite.seeds, suite.retrained))
+        table.add_row(suite.name, suite.question, *counts, missing)
+    output().print(table)
+
+
+@app.command(epilog="Example: afuic bench run smoke --seeds 1 --methods afuic,continue --out runs/try")
+def run(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="A suite; `afuic bench list` tells them.", autocompletion=complete_suite)
+    ],
+    seeds: Annotated[int | None, typer.Option(min=1, max=20, help="Seeds, counted from 0.", show_default="the suite's")] = None,
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only rows of these methods.", show_default="all of the suite's")
+    ] = None,
+    cases: Annotated[
+        list[str] | None, typer.Option("--case", help="Only this case; may be given more than once.", show_default="all")
+    ] = None,
+    set_: Overrides = None,
+    jobs: Jobs = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for arms and results.", show_default="runs/bench-SUITE")] = None,
+) -> None:
+    """Run a suite, or go on with it: what is finished in the folder is kept. Writes bench.json; report makes tables of it."""
+    from afuic.bench import planning, suites
+    from afuic.bench.running import run as running
+    from afuic.bench.variants import known
+    from afuic.cli.display import benching
+    from afuic.engines import pool
+
+    chosen = planning.select(
+        suites.named(suite),
+        seeds=seeds,
+        cases=tuple(cases) if cases else None,
+        methods=None if methods is None else known(tuple(name.strip() for name in methods.split(","))),
+        changes=tuple(set_ or ()),
+    )
+    folder = out or Path("runs") / f"bench-{suite}"
+    _tell_skipped(chosen)
+    _ensure_data(chosen)
+    try:
+        with benching(Console(stderr=True)) as progress:
+            document = running(chosen, folder, jobs=jobs or pool.cores(), progress=progress)
+    except KeyboardInterrupt:
+        raise RunInterrupted(f"stopped; the same command goes on with what {folder} holds") from None
+    _tell(document, folder)
+
+
+def _tell_skipped(chosen: Selection) -> None:
+    from afuic.bench.planning import skipped
+
+    reasons = {name: skipped(chosen.suite.case(name)) for name in chosen.cases}
+    for name, reason in reasons.items():
+        if reason is not None:
+            typer.echo(f"afuic: skipped {name}: {reason}", err=True)
+    if all(reason is not None for reason in reasons.values()):
+        raise ConfigError(f"{chosen.suite.name}: none of its cases can be run here")
+
+
+def _ensure_data(chosen: Selection) -> None:
+    """Fetch what the suite needs before its clock starts, where a person can see it."""
+    from afuic.bench.planning import named_data
+    from afuic.cli.data import fetched
+    from afuic.data import catalogue
+
+    missing = {entry.name for entry in catalogue() if not entry.cached()}
+    if needed := [name for name in named_data(chosen) if name in missing]:
+        fetched(needed)
+
+
+def _tell(document: Document, folder: Path) -> None:
+    from afuic.bench.document import FILE
+    from afuic.bench.statistics import failures
+
+    for line in failures(document):
+        typer.echo(f"afuic: {line}", err=True)
+    for missing in document.missing:
+        typer.echo(f"afuic: {missing} is missing", err=True)
+    typer.echo(f"results: {folder / FILE}")
+    typer.echo(f"tables and figures: afuic bench report {folder}")
+
+
+@app.command(epilog="Example: afuic bench report runs/bench-paper")
+def report(
+    place: Place,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="report beside bench.json")] = None,
+) -> None:
+    """Write tables (Markdown, LaTeX, CSV), figures (SVG, PDF) and one HTML page from a suite's results alone."""
+    from afuic.bench import page
+    from afuic.bench.document import load
+
+    document = load(place)
+    folder = out or (place if place.is_dir() else place.parent) / "report"
+    typer.echo(f"report: {page.write(document, folder)}")
+
+
+@app.command(epilog="Example: afuic bench diff benchmarks/results/paper.json runs/bench-paper")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A suite's folder, or its bench.json.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The other.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="A value has changed where it differs by more than this share of it (of 1 below 1).")
+    ] = 1e-6,
+) -> None:
+    """Tell what changed from A to B, row by row; exit code 1 when anything did."""
+    from afuic.bench.changes import changes
+    from afuic.bench.document import load
+
+    found = changes(load(a), load(b), tolerance)
+    for line in found:
+        typer.echo(line)
+    if found:
+        raise typer.Exit(DIFFERENT)
+    typer.echo("the same")

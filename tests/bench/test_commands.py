@@ -1,0 +1,50 @@
+"""The commands as a person uses them."""
+
+from __future__ import annotations
+
+import json
+
+from afuic.bench import document
+
+
+def test_list_tells_every_suite(afuic_cli) -> None:
+    code, text = afuic_cli("bench", "list")
+    assert code == 0
+    assert all(
+        name in text for name in ("smoke", "paper", "stragglers", "staleness", "patients", "requests", "relearn", "scale")
+    )
+
+
+def test_run_report_and_diff(afuic_cli, tiny, tmp_path) -> None:
+    out = tmp_path / "tiny"
+    code, text = afuic_cli("bench", "run", "tiny", "--seeds", "1", "--methods", "continue,afuic", "--jobs", "1", "--out", out)
+    assert code == 0, text
+    assert f"results: {out / 'bench.json'}" in text
+    assert "1 of 8: whole/0/retrain/0: done" in text
+    assert "8 of 8" in text
+    assert "left" in text
+    code, text = afuic_cli("bench", "report", out)
+    assert code == 0, text
+    assert (out / "report" / "tables.tex").exists()
+    assert afuic_cli("bench", "diff", out, out / "bench.json") == (0, "the same\n")
+    edited = tmp_path / "edited.json"
+    values = json.loads((out / "bench.json").read_text(encoding="utf-8"))
+    values["cases"]["whole"]["rows"].pop("continue")
+    edited.write_text(json.dumps(values | {"digest": document.digest(values)}), encoding="utf-8")
+    assert afuic_cli("bench", "diff", out, edited) == (1, "whole: method 'continue': removed\n")
+
+
+def test_what_was_edited_is_refused_by_every_reader(afuic_cli, finished, tmp_path) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text((finished / "bench.json").read_text(encoding="utf-8").replace('"runs":2', '"runs":3'), encoding="utf-8")
+    for command in (("report", path), ("diff", path, finished), ("diff", finished, path)):
+        code, text = afuic_cli("bench", *command)
+        assert code == 2
+        assert "edited or damaged" in text
+
+
+def test_what_does_not_exist_is_said_in_a_sentence(afuic_cli, tiny) -> None:
+    assert "no such suite; there are smoke, paper" in afuic_cli("bench", "run", "nonsense")[1]
+    assert "'magic' is not a method; there are afuic" in afuic_cli("bench", "run", "tiny", "--methods", "magic")[1]
+    assert "'x' is not a case of tiny; there are whole, offline" in afuic_cli("bench", "run", "tiny", "--case", "x")[1]
+    assert "tiny has no row of knot" in afuic_cli("bench", "run", "tiny", "--methods", "knot")[1]

@@ -1,0 +1,167 @@
+"""A small suite end to end: what is run once, what is kept, what a stop leaves behind, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from afuic.bench import document, page, room
+from afuic.bench.planning import select, tasks
+from afuic.bench.running import run
+from afuic.bench.task import ARMS
+from afuic.errors import RunInterrupted, StoreError
+
+ROWS = ["afuic", "paper", "continue"]
+
+
+def comparable(place: Path) -> dict:
+    """The document without what differs from machine to machine and run to run."""
+    values = json.loads((place / document.FILE).read_text(encoding="utf-8"))
+    for case in values["cases"].values():
+        for seed in case["seeds"].values():
+            for arm in seed["arms"].values():
+                arm.pop("spent")
+    return {key: value for key, value in values.items() if key != "digest"}
+
+
+def test_every_row_of_every_seed_is_measured(finished) -> None:
+    found = document.load(finished)
+    assert list(found.cases) == ["whole", "offline"]
+    assert found.missing == ()
+    for case in found.cases.values():
+        assert list(case.seeds) == ["0", "1"]
+        for seed in case.seeds.values():
+            assert list(seed.arms) == ROWS
+            assert seed.retrained.runs == 2
+            assert seed.arms["afuic"].phases["final"]["js_to_retrain"] is not None
+            assert seed.arms["afuic"].costs.staleness >= 1
+            assert seed.arms["afuic"].spent.own_s is not None
+    assert found.cases["whole"].seeds["0"].arms["afuic"].digest != found.cases["whole"].seeds["1"].arms["afuic"].digest
+
+
+def test_a_method_that_needs_an_absent_target_is_recorded_with_its_reason(finished) -> None:
+    arm = document.load(finished).cases["offline"].seeds["0"].arms["paper"]
+    assert arm.outcome == "failed"
+    assert "did not answer before the deadline" in arm.reason
+    assert arm.costs.latency_s is None
+
+
+def test_each_row_is_charged_for_what_it_keeps_itself(finished) -> None:
+    # what merely leaves keeps nothing; subtraction keeps a ledger; the paper's method a snapshot and the clients' last models
+    stored = {row: arm.costs.bytes_stored for row, arm in document.load(finished).cases["whole"].seeds["0"].arms.items()}
+    assert stored["continue"] == 0
+    assert stored["afuic"] > 0
+    assert stored["paper"] > 0
+
+
+def test_references_are_shared_and_the_past_is_run_once(finished) -> None:
+    arms = finished / ARMS
+    assert sorted(p.name for p in (arms / "whole" / "0").iterdir()) == ["afuic", "continue", "paper", "past", "retrain"]
+    assert sorted(p.name for p in (arms / "offline" / "0").iterdir()) == ["afuic", "continue", "paper", "past"]
+    found = document.load(finished).cases
+    assert found["whole"].seeds["0"].retrained == found["offline"].seeds["0"].retrained
+    assert not list((arms / "whole" / "0" / "afuic").glob("checkpoint*"))
+    assert (arms / "whole" / "0" / "past" / "checkpoint.json").exists()
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_document(tiny, finished, tmp_path) -> None:
+    out = tmp_path / "again"
+    every = tasks(select(tiny), out)
+
+    def stop(progress, _):
+        if progress.arm == "whole/1/paper" and progress.t > 0 and list((out / ARMS / "whole/1/paper").glob("checkpoint.json")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(RunInterrupted, match="the same command goes on"):
+        run(select(tiny), out, progress=stop)
+    kept = {t.name: t.at(out / ARMS) / "result.json" for t in every if t.done(out / ARMS)}
+    stamps = {name: path.stat().st_mtime_ns for name, path in kept.items()}
+    assert "whole/1/afuic" in kept
+    assert "whole/1/paper" not in kept
+    assert list(document.load(out).cases["whole"].seeds) == ["0"]
+    seen = []
+    run(select(tiny), out, progress=lambda progress, _: seen.append(progress.arm))
+    assert {name: path.stat().st_mtime_ns for name, path in kept.items()} == stamps
+    assert not set(seen) & set(kept)
+    assert comparable(out) == comparable(finished)
+
+
+@pytest.mark.slow
+def test_the_number_of_processes_does_not_change_the_document(tiny, finished, tmp_path) -> None:
+    run(select(tiny), tmp_path / "two", jobs=2)
+    assert comparable(tmp_path / "two") == comparable(finished)
+
+
+def test_another_seed_and_another_row_join_what_is_there(tiny, finished, tmp_path) -> None:
+    out = tmp_path / "grown"
+    run(select(tiny, seeds=1, cases=("whole",), methods=("continue",)), out)
+    assert list(document.load(out).cases["whole"].rows) == ["continue"]
+    grown = run(select(tiny, seeds=2, cases=("whole",), methods=("afuic", "afuic-paper")), out)
+    assert {s: list(found.arms) for s, found in grown.cases["whole"].seeds.items()} == {"0": ROWS, "1": ["afuic", "paper"]}
+    run(select(tiny, seeds=1, cases=("offline",)), out)
+    assert list(document.load(out).cases) == ["whole", "offline"]
+    run(select(tiny), out)
+    assert comparable(out) == comparable(finished)
+
+
+def test_a_folder_of_something_else_is_refused(tiny, finished, tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="is not empty and holds no suite"):
+        run(select(tiny), tmp_path)
+    with pytest.raises(StoreError, match="holds what `afuic bench run tiny` has begun"):
+        run(select(tiny, changes=("training.lr=0.01",)), finished)
+
+
+def test_arms_of_other_settings_are_never_mixed(tiny, finished, tmp_path) -> None:
+    from dataclasses import replace
+
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    other = replace(tiny, base=(*tiny.base, "training.lr=0.01"))
+    with pytest.raises(StoreError, match="whole/0/retrain/0 was begun there with other settings, which would mix"):
+        run(select(other), out)
+
+
+@pytest.mark.parametrize(("what", "says"), [("free_disk", "of disk"), ("free_memory", "of memory")])
+def test_too_little_room_is_said_before_the_run(tiny, tmp_path, monkeypatch, what, says) -> None:
+    monkeypatch.setattr(room, what, lambda *_: 1000)
+    out = tmp_path / "full"
+    with pytest.raises(StoreError, match=f"{says} and 1.0.kB are free"):
+        run(select(tiny), out)
+    assert not (out / ARMS).exists()
+
+
+def test_a_diverging_arm_is_recorded_and_not_dropped(tiny, tmp_path) -> None:
+    changes = ("aggregation.clip=1e30", "aggregation.lr=1e20")
+    found = run(select(tiny, seeds=1, cases=("whole",), methods=("continue",), changes=changes), tmp_path / "wild")
+    seed = found.cases["whole"].seeds["0"]
+    assert seed.arms["continue"].outcome == "diverged"
+    assert (seed.retrained.runs, seed.retrained.diverged) == (0, 2)
+    assert page.write(found, tmp_path / "report").exists()
+
+
+def test_a_case_that_cannot_be_run_is_recorded_with_its_reason(tiny, tmp_path) -> None:
+    changes = ("requests.0.patients=1000",)
+    found = run(select(tiny, seeds=1, cases=("whole",), methods=("continue",), changes=changes), tmp_path / "many")
+    arm = found.cases["whole"].seeds["0"].arms["continue"]
+    assert arm.outcome == "failed"
+    assert "requests.0.patients" in arm.reason
+    assert page.write(found, tmp_path / "report").exists()
+
+
+def test_the_report_is_whole_and_the_same_bytes_again(finished, tmp_path) -> None:
+    found = document.load(finished)
+    first, second = page.write(found, tmp_path / "a"), page.write(found, tmp_path / "b")
+    names = sorted(str(p.relative_to(first.parent)) for p in first.parent.rglob("*") if p.is_file())
+    assert names == sorted(
+        ["report.html", "seeds.csv", "summary.csv", "tables.md", "tables.tex"]
+        + [f"figures/{n}.{k}" for n in ("curves-offline", "curves-whole", "gaps-offline", "gaps-whole", "sweep") for k in ("pdf", "svg")]
+    )  # fmt: skip
+    for name in names:
+        assert (first.parent / name).read_bytes() == (second.parent / name).read_bytes(), name
+    html = first.read_text(encoding="utf-8")
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert "offline, seed 0: paper failed" in html

@@ -1,0 +1,87 @@
+"""Means, spreads, marks and tests of a suite's tables, on numbers worked out on paper."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from afuic.bench import formats, statistics
+from afuic.bench.tables import FLOOR, tables
+
+
+def test_a_mean_comes_with_its_spread_over_the_seeds(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    # (0.80 + 0.84 + 0.88) / 3 = 0.84; deviations -0.04, 0, 0.04: sd = sqrt(0.0032 / 2) = 0.04
+    # z: (-1 + 1 + 2) / 3 = 2/3; all of them within 2, the bound included
+    found = statistics.of_row(case, "afuic", "final", "accuracy")
+    assert (found.n, found.within, found.of, found.z_worst) == (3, 3, 3, 2.0)
+    assert found.mean == pytest.approx(0.84)
+    assert found.sd == pytest.approx(0.04)
+    assert found.z_mean == pytest.approx(2 / 3)
+    assert found.all_within(3)
+
+
+def test_what_never_released_counts_as_run_but_not_as_measured(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    found = statistics.of_row(case, "cheat", "final", "accuracy")
+    assert (found.n, found.mean, found.sd) == (2, 0.85, 0.0)
+    assert (found.within, found.of, statistics.run(case, "cheat")) == (2, 2, 3)
+    assert not found.all_within(3)
+    assert statistics.failures(by_hand) == ["by hand, seed 2: cheat failed: it did not answer"]
+
+
+def test_the_floor_is_all_retrained_models(by_hand) -> None:
+    # three seeds of 0.8 and 0.9: mean 0.85, deviations ±0.05, six of them: sd = sqrt(6 · 0.0025 / 5) = sqrt(0.003)
+    found = statistics.of_retraining(by_hand.cases["by hand"], "final", "accuracy")
+    assert (found.n, found.of) == (6, 0)
+    assert found.mean == pytest.approx(0.85)
+    assert found.sd == pytest.approx(0.003**0.5)
+
+
+def test_methods_are_compared_seed_by_seed_and_corrected_together(by_hand) -> None:
+    found = statistics.tests(by_hand.cases["by hand"])
+    # |z| of other minus |z| of afuic: 3 - 1, 4 - 1, 8 - 2 = 2, 3, 6; all of one sign: p = 2/8
+    other = found["final accuracy"]["other"]
+    assert other.difference == pytest.approx(11 / 3)
+    assert other.p == pytest.approx(0.25)
+    # latency 10, 20, 0: two of the 8 sign patterns of the two that differ are as extreme, each twice: p = 4/8
+    assert found["cost latency_s"]["other"].difference == pytest.approx(10.0)
+    assert found["cost latency_s"]["other"].p == pytest.approx(0.5)
+    # eight tests: accuracy, latency, stall and lost, for two rows each; the smallest p times 8 is above 1
+    assert sum(len(rows) for rows in found.values()) == 8
+    assert other.corrected == 1.0
+
+
+def test_tables_mark_what_is_within_in_every_seed(by_hand) -> None:
+    final, costs, tests = tables(by_hand)
+    assert [table.name for table in (final, costs, tests)] == ["by-hand-final", "by-hand-costs", "by-hand-tests"]
+    cells = {row.label: row.cells for row in final.rows}
+    assert list(cells) == ["afuic", "other", "cheat †oracle", FLOOR]
+    assert cells["afuic"][1].text == "84.0% ± 4.0%"
+    assert cells["afuic"][1].words == "z +0.7 ± 1.5 (3 of 3)"
+    assert [row[1].strong for row in cells.values()] == [True, False, False, False]
+    assert (cells["cheat †oracle"][0].text, cells["cheat †oracle"][0].words) == ("2 of 3", "1 failed")
+    assert cells[FLOOR][0].text == "6 models"
+
+
+def test_markdown_latex_and_csv_say_the_same(by_hand) -> None:
+    grid = tables(by_hand)
+    assert "| afuic | 3 | **84.0% ± 4.0%**<br>z +0.7 ± 1.5 (3 of 3) |" in formats.markdown(grid)
+    tex = formats.latex(grid)
+    assert r"\shortstack[r]{\textbf{84.0\% $\pm$ 4.0\%}\\z +0.7 $\pm$ 1.5 (3 of 3)}" in tex
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 3
+    lines = list(csv.DictReader(io.StringIO(formats.summaries_csv(by_hand))))
+    own = next(x for x in lines if x["row"] == "afuic" and x["measure"] == "accuracy")
+    assert (own["n"], own["within_2"], own["of"], own["p"]) == ("3", "3", "3", "")
+    assert float(own["mean"]) == pytest.approx(0.84)
+    assert {x["row"] for x in lines if x["measure"] == "accuracy"} == {"afuic", "other", "cheat", FLOOR}
+    seeds = list(csv.DictReader(io.StringIO(formats.seeds_csv(by_hand))))
+    assert [x["value"] for x in seeds if x["row"] == "retrain/1" and x["measure"] == "accuracy"] == ["0.9"] * 3
+
+
+def test_one_seed_has_no_spread_and_says_so(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    one = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": {"0": case.seeds["0"]}})}})
+    assert tables(one)[0].rows[0].cells[1].text == "80.0% (n = 1)"

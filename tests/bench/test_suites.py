@@ -1,0 +1,129 @@
+"""The suites: every one can be planned, shares only what it may, and leaves the time that it promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from afuic.bench.planning import PAST, configuration, past_of, select, skipped, tasks
+from afuic.bench.suite import Case, Variant
+from afuic.bench.suites import AFTER_S, HAM10000, SUITES
+from afuic.bench.variants import form, rows
+from afuic.config import load
+from afuic.erase import METHODS
+from afuic.errors import ConfigError
+
+PREPARED = {"the largest hospital", "the only holder of a class"}
+"""Cases whose configuration needs the real images."""
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path, monkeypatch):
+    """HAM10000 is there, as far as planning looks."""
+    path = tmp_path / "ham10000.npz"
+    path.touch()
+    monkeypatch.setenv(HAM10000, str(path))
+    return path
+
+
+def plannable(suite):
+    return tuple(case.name for case in suite.cases if case.name not in PREPARED)
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_every_suite_can_be_planned(suite, tmp_path) -> None:
+    every = tasks(select(suite, seeds=1, cases=plannable(suite)), tmp_path)
+    names = [task.name for task in every]
+    assert len(set(names)) == len(names)
+    for task in every:
+        assert task.after is None or task.after in names, task.name
+        assert set(task.sources) <= set(names), task.name
+    for case in suite.cases:
+        assert "/" not in case.name
+        for v in rows(suite, case):
+            assert "/" not in v.name
+            METHODS[v.method].configure(v.options)
+
+
+@pytest.mark.parametrize(
+    "name", ["paper", "stragglers", "staleness", "patients", "requests", "relearn", "calibration", "ablations"]
+)
+def test_long_suites_train_on_for_as_long_after_the_last_request(name, tmp_path) -> None:
+    suite = SUITES[name]
+    for case in suite.cases:
+        if case.name not in PREPARED:
+            cfg = configuration(select(suite), case, 0, tmp_path)
+            assert (1 - cfg.requests[-1].at) * cfg.clock.horizon_s == pytest.approx(AFTER_S)
+            # a task of 20 steps of 32 images takes 19.2 s and its link: more than 50 of them in 1080 s
+            assert AFTER_S / (cfg.training.steps * cfg.training.batch * cfg.clock.sample_s + 2) > 50
+
+
+def test_the_past_is_run_once_for_all_methods(tmp_path) -> None:
+    every = tasks(select(SUITES["paper"], seeds=1, cases=("bloodmnist",)), tmp_path)
+    shared = [task for task in every if task.local == PAST]
+    assert len(shared) == 1
+    assert sum(task.family != () for task in every) == SUITES["paper"].retrained == 5
+    assert {task.past_at for task in every if task.local == "afuic"} == {"bloodmnist/0/past"}
+
+
+def test_what_is_prepared_ahead_has_a_past_of_its_own() -> None:
+    plain, ahead, other = (
+        Variant("a", "afuic"),
+        Variant("b", "afuic", {"ahead": {"steps": 5}}),
+        Variant("c", "afuic", {"ahead": {"steps": 6}}),
+    )
+    assert past_of(plain) == past_of(Variant("d", "afuic", {"heal": "none"})) == PAST
+    assert len({past_of(plain), past_of(ahead), past_of(other)}) == 3
+    assert past_of(ahead) == past_of(replace(ahead, name="e"))
+
+
+def test_a_case_that_differs_cannot_share(tmp_path) -> None:
+    suite = SUITES["staleness"]
+    odd = Case("odd", ("data.partition.clients=5",), references="server 100x", past=True)
+    changed = replace(suite, cases=(*suite.cases, odd))
+    with pytest.raises(ConfigError, match="'odd': it cannot share the arms of 'server 100x', from which it differs"):
+        tasks(select(changed, seeds=1, cases=("odd",)), tmp_path)
+
+
+def test_a_case_without_its_file_is_skipped_with_a_reason(monkeypatch, file, tmp_path) -> None:
+    case = SUITES["paper"].case("ham10000")
+    assert skipped(case) is None
+    cfg = configuration(select(SUITES["paper"]), case, 3, tmp_path)
+    assert (cfg.data.name, cfg.seed) == (str(file.resolve()), 3)
+    monkeypatch.delenv(HAM10000)
+    assert "AFUIC_HAM10000_NPZ names no file" in skipped(case)
+    assert not [t for t in tasks(select(SUITES["paper"], seeds=1), tmp_path) if t.name.startswith("ham10000")]
+
+
+def test_changes_from_the_command_line_come_last(tmp_path) -> None:
+    chosen = select(SUITES["smoke"], changes=("training.steps=7", "data.limit=50"))
+    cfg = configuration(chosen, chosen.suite.cases[0], 0, tmp_path)
+    assert (cfg.training.steps, cfg.data.limit, cfg.evaluation.retrained) == (7, 50, 3)
+
+
+def test_every_method_is_in_the_comparison_and_retraining_is_its_reference() -> None:
+    found = [v.method for v in rows(SUITES["paper"], SUITES["paper"].cases[0])]
+    assert found == [name for name in METHODS if name != "retrain"]
+
+
+def test_forms_of_calibration() -> None:
+    def configured(name, choice):
+        v = form(METHODS[name], choice)
+        return METHODS[name].configure(v.options).options
+
+    none, blind, oracle = (configured("afuic", choice) for choice in ("none", "blind", "oracle"))
+    assert (none.heal, none.guard.calibration, none.oracle) == (None, None, False)
+    assert (blind, oracle.oracle) == (METHODS["afuic"].options(), True)
+    assert configured("afuic-paper", "none").calibration is None
+    assert form(METHODS["continue"], "none") is None
+    assert form(METHODS["afuic"], "none").name == "afuic, no calibration"
+
+
+def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:
+    every = tasks(select(SUITES["patients"], seeds=1, cases=("bloodmnist, 1 patients",), methods=("afuic",)), tmp_path)
+    attack = next(task for task in every if task.kind == "ulira")
+    assert attack.stage == 1
+    assert len(attack.sources) == 8
+    assert {t.until for t in every if "shadow" in t.local and t.past_at} == {"release"}
+    assert load().requests[0].patients is None
