@@ -111,11 +111,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "erasure.json")
     parser.add_argument("--work", type=Path, default=Path("runs/erasure"), help="folder of finished and unfinished arms")
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES), metavar="NAME", help="which to run")
+    parser.add_argument("--seeds", type=int, default=len(FIVE), help="at most so many seeds of each case, the first ones")
     parser.add_argument("--jobs", type=int, default=pool.cores())
     given = parser.parse_args()
     measured = json.loads(given.out.read_text(encoding="utf-8"))["cases"] if given.out.exists() else {}
     for name in given.cases:
-        for seed in CASES[name].seeds:
+        seeds = CASES[name].seeds[: given.seeds]
+        for seed in seeds:
             folder = given.work / name / str(seed)
             pool.run(
                 trial,
@@ -125,7 +127,7 @@ def main() -> None:
                 given.jobs,
                 functools.partial(_say, name, seed),
             )
-        rows = [measure(name, seed, given.work) for seed in CASES[name].seeds]
+        rows = [measure(name, seed, given.work) for seed in seeds]
         measured[name] = {"summary": summary(rows), "seeds": rows}
         _write(given.out, {case: measured[case] for case in CASES if case in measured})
 
