@@ -44,6 +44,16 @@ def test_a_whole_client_covers_its_patients_before_and_after() -> None:
     assert [w.phase(r) for r in w.state.requests] == ["superseded", "purging", "superseded", "superseded"]
 
 
+def test_nobody_is_healed_who_is_covered_in_the_same_event() -> None:
+    w = world()
+    w.erase("patients", "a", patients=1)
+    w.erase("more", "a", patients=1)
+    began = [e for e in w.erase("whole", "a") if isinstance(e, effects.Calibrate)]
+    # one order, for the whole client, and it is the one that is waited for
+    assert [e.job for e in began] == [w.state.heal.id]
+    assert w.state.heal.requests == ("whole",)
+
+
 def test_patients_of_one_client_one_after_the_other() -> None:
     w = world()
     w.erase("r1", "a", patients=1)

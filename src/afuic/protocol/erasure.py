@@ -32,7 +32,7 @@ def withdrawn(turn: Turn, event: RequestWithdrawn) -> None:
     """Lift the fence; possible while nothing has been released, except after a restart. What it had covered is owed again."""
     record = turn.record(event.request)
     turn.move(record.id, "withdrawn", Phase.WITHDRAWN, **releasing.DROPPED)
-    _let_go(turn, record)
+    _let_go(turn, [record])
     if record.whole:
         turn.set_client(record.client, fenced_by=None)
     else:
@@ -182,18 +182,22 @@ def _as(record: Record, phase: Phase, covered_by: str | None, **changes: object)
 
 
 def _supersede(turn: Turn, old: list[Record], by: str) -> None:
+    pending = [record for record in old if record.phase.pending]
+    for record in pending:
+        turn.move(record.id, "covered by another", Phase.SUPERSEDED, covered_by=by, **releasing.DROPPED)
+    if pending:
+        _let_go(turn, pending)
     for record in old:
-        if record.phase.pending:
-            turn.move(record.id, "covered by another", Phase.SUPERSEDED, covered_by=by, **releasing.DROPPED)
-            _let_go(turn, record)
-        elif record.task is not None:
+        if record not in pending and record.task is not None:
             turn.cancel(turn.state.tasks.get(record.task))
 
 
-def _let_go(turn: Turn, record: Record) -> None:
-    working.stop(turn, record.id)
-    if turn.state.heal is not None and record.id in turn.state.heal.requests:
-        turn.set(heal=None)
+def _let_go(turn: Turn, records: list[Record]) -> None:
+    """Stop the work on requests that are over; those that were healed with one begin anew, once, without any of them."""
+    for record in records:
+        working.stop(turn, record.id)
+        if turn.state.heal is not None and record.id in turn.state.heal.requests:
+            turn.set(heal=None)
     jobs.start_heal(turn)
 
 
