@@ -16,6 +16,8 @@ from afuic.errors import ConfigError, RunInterrupted
 if TYPE_CHECKING:
     from afuic.bench.document import Document
     from afuic.bench.planning import Selection
+    from afuic.bench.remaining import Remaining
+    from afuic.engines.arm import Progress
 
 DIFFERENT = 1
 app = typer.Typer(help="Compare methods: suites of federations, requests and seeds.", **SETTINGS)
@@ -91,11 +93,19 @@ def run(
     folder = out or Path("runs") / f"bench-{suite}"
     _tell_skipped(chosen)
     _ensure_data(chosen)
+    done: set[str] = set()
     try:
-        with benching(Console(stderr=True)) as progress:
+        with benching(Console(stderr=True)) as show:
+
+            def progress(update: Progress, left: Remaining) -> None:
+                done.update({update.arm} if update.state == "done" else ())
+                show(update, left)
+
             document = running(chosen, folder, jobs=jobs or pool.cores(), progress=progress)
     except KeyboardInterrupt:
         raise RunInterrupted(f"stopped; the same command goes on with what {folder} holds") from None
+    if not done:
+        typer.echo(f"afuic: nothing was left to do, every arm is in {folder}", err=True)
     _tell(document, folder)
 
 
