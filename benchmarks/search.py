@@ -83,17 +83,22 @@ def arms(methods: list[str]) -> list[Arm]:
     found = [Arm(PREFIX, "continue", None), *references]
     for name in methods:
         for i in range(len(candidates()[name])):
-            past = f"past {name}/{i}" if METHODS[name].clusters else PREFIX
+            past = f"past of {place(name, i)}" if METHODS[name].clusters else PREFIX
             found += [Arm(past, name, None)] if past != PREFIX else []
-            found.append(Arm(f"{name}/{i}", name, past))
+            found.append(Arm(place(name, i), name, past))
     return found
+
+
+def place(name: str, index: int) -> str:
+    """The arm of a method's candidate."""
+    return f"{name} {index}"
 
 
 def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
     """One arm; a candidate's options are put into the configuration under its method's name."""
     lab = _laboratory(cfg.model_dump_json())
     if arm.method in candidates():
-        options = candidates()[arm.method][int(arm.name.rpartition("/")[2])]
+        options = candidates()[arm.method][int(arm.name.rpartition(" ")[2])]
         lab = replace(lab, config=cfg.model_copy(update={"options": {arm.method: options}}))
     Run(lab, folder, arm, progress).run()
 
@@ -106,7 +111,7 @@ def _laboratory(text: str) -> Laboratory:
 
 def score(folder: Path, name: str, index: int) -> dict[str, Any]:
     """Differences to the retrained references at both phases and their score; None where the candidate has no model to score."""
-    found = outcome(folder, f"{name}/{index}")
+    found = outcome(folder, place(name, index))
     references = [outcome(folder, f"retrain/{i}") for i in range(REFERENCES)]
     row: dict[str, Any] = {"options": candidates()[name][index], "failed": found["failed"], "latency_s": found["latency_s"]}
     if found["failed"] or any(p not in found["phases"] for p in PHASES):
