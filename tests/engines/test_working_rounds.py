@@ -16,6 +16,7 @@ from afuic.engines.laboratory import Laboratory, prepare
 from afuic.engines.replay import replay
 from afuic.engines.simulator import Simulator, World, passes
 from afuic.erase.method import Configured, Method, Plan
+from afuic.erase.peers.halimi import Ascending, ProjectedAscent
 from afuic.erase.rounds import SERVER, Job, LocalTraining, Order, Procedure, Round, Site, View
 from afuic.errors import RunInterrupted
 from afuic.evaluate.results import Results
@@ -204,3 +205,12 @@ def test_local_training_is_charged_at_the_federations_settings(lab: Laboratory) 
     assert passes(lab.worker(), order("hospital-0")) == 24
     assert passes(lab.worker(), order("hospital-0", job=LocalTraining(steps=5))) == 40
     assert passes(lab.worker(), order(SERVER, job=Noise())) == 40
+
+
+def test_work_that_ends_by_itself_is_charged_for_what_it_took(lab: Laboratory) -> None:
+    # an ascent that may stop as soon as a batch is less than perfect, at random θ_0: one step of 8 images instead of at most 50
+    job = ProjectedAscent(ascent=Ascending(steps=50, batch=8, stop_accuracy=0.99), clients=3)
+    start = lab.worker().initial()
+    own = order("hospital-0", target=True, whole=True, job=job, start=start, models=(start,))
+    assert passes(lab.worker(), own) == 8
+    assert job.passes(100, 0) == 400

@@ -233,9 +233,7 @@ def passes(worker: Worker, work: fx.Perform) -> float:
     job, training = work.job, worker.config.training
     if isinstance(job, LocalTraining):
         job = job.model_copy(update={"batch": training.batch, "usual": training.steps})
-    site = worker.site(work)
-    retain = site.retain[0] if site.retain else site.calibration
-    return job.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
+    return job.spent(worker.site(work), work.start, work.models, worker.performing(work))
 
 
 def wanted(state: State, job: fx.Calibrate) -> bool:

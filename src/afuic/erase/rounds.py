@@ -49,6 +49,11 @@ class Job(Section):
         """Image passes, forward and backward, where that many images are to be forgotten and retained; a forward is a third of one."""
         raise NotImplementedError
 
+    def spent(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> float:
+        """The passes of this very order, for the clock; another number than ``passes`` where its work ends by itself."""
+        retain = site.retain[0] if site.retain else site.calibration
+        return self.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
+
     def run(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> Params:
         """The answer: a change of the model, (result − start). ``models`` are those sent along with the order."""
         raise NotImplementedError

@@ -144,9 +144,9 @@ class Options(Procedure):
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"local": {"steps": 10, "batch": 64, "lr": 0.001, "optimizer": "adam"}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.004, "optimizer": "adam"}, "recover_rounds": 10},
-    {"ratio": 0.5},
+    {"local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}, "recover_rounds": 10},
+    {"recover_rounds": 20},
+    {"ratio": 0.5, "recover_rounds": 10},
     {"low": "original", "local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}},
 )
 """Settings to be compared on validation images, the first the defaults."""

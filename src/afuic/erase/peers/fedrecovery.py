@@ -36,8 +36,12 @@ class FedRecovery(Procedure):
 
 
 def weighted(view: View, strength: float = 1.0) -> dict[str, Any]:
-    """strength · Σ_i p_i δ_i with p_i = ‖a_i‖²/Σ_j ‖a_j‖², a_i the whole change of block i (Algorithm 2, step 8)."""
-    rounds, others = blocks(view.history), max(1, contributors(view.history) - 1)
+    """strength · Σ_i p_i δ_i with p_i = ‖a_i‖²/Σ_j ‖a_j‖², a_i the whole change of block i (Algorithm 2, step 8).
+
+    Over the blocks in which the client took part, as it does in every round of the paper: where it sent nothing it moved nothing.
+    """
+    others = max(1, contributors(view.history) - 1)
+    rounds = [block for block in blocks(view.history) if any(past.contributor in view.gone for past in block)]
     sizes = [_moved(view, block) for block in rounds]
     whole = sum(sizes)
     out = total((), view.model)
@@ -70,10 +74,10 @@ def plan(options: FedRecovery, ask: Ask) -> Plan:
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"strength": 2.0},
+    {"strength": 3.0},
     {"strength": 5.0},
-    {"strength": 10.0},
     {"sigma": 0.05},
-    {"strength": 5.0, "sigma": 0.05},
+    {"strength": 3.0, "sigma": 0.001},
 )
 
 METHOD = Method(

@@ -88,10 +88,10 @@ class Options(Procedure):
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
-    {"local": {"steps": 80, "batch": 64, "lr": 0.05, "momentum": 0.9}},
+    {"local": {"steps": 20, "batch": 64, "lr": 0.02, "momentum": 0.9}},
     {"local": {"steps": 40, "batch": 64, "lr": 0.02, "momentum": 0.9}},
-    {"sigma_min": 0.25, "sigma_max": 0.5},
     {"sigma_min": 1.0, "sigma_max": 2.0},
+    {"sigma_min": 1.0, "sigma_max": 2.0, "local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
 )
 """Settings to be compared on validation images, the first the defaults."""
 

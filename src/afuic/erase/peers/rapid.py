@@ -96,10 +96,10 @@ def plan(options: Rapid, ask: Ask) -> Plan:
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"rounds": 40},
-    {"training": {"power": 0.5}},
-    {"rounds": 10, "training": {"steps": 40}},
-    {"training": {"lr": 0.0003}},
-    {"training": {"damping": 0.1}},
+    {"training": {"damping": 0.03}},
+    {"training": {"power": 0.5, "damping": 1e-8}},
+    {"rounds": 10, "training": {"power": 0.5, "damping": 1e-8}},
+    {"rounds": 10, "training": {"steps": 40, "power": 0.5, "damping": 1e-8}},
 )
 
 METHOD = Method(
