@@ -33,7 +33,7 @@ from afuic.engines.arm import PREFIX, Arm, Progress, Run, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS
 
-TRIALS = {"bloodmnist": 101, "organamnist": 100, "ham10000-rosendahl": 100}
+TRIALS = {"bloodmnist": 100, "organamnist": 100, "ham10000-rosendahl": 100}
 """Federation: its seed."""
 REFERENCES = 2
 SCORED = ("accuracy", "forget_accuracy", "mia_auc")
