@@ -64,7 +64,31 @@ def test_what_the_rounds_cost(ran: tuple[Path, Results], lab: Laboratory) -> Non
     assert not_.stall_client_s == pytest.approx(0, abs=1e-6)
     assert halimi.stall_client_s == pytest.approx(2 * (sent + TASK_S + link))
     assert (leave.stall_client_s, leave.updates_lost, leave.bytes_moved) == (0, 0, 0)
+    # while a round is answered, its model and one answer: the second ends it. One of them wants the last models of three clients as well
+    assert (leave.bytes_stored, not_.bytes_stored, halimi.bytes_stored) == (0, 2 * model, 5 * model)
     assert all(m.failed is None and m.updates_after_release_per_client > 0 for m in (not_, halimi))
+
+
+def test_calibrated_rounds_take_the_servers_time_and_are_guarded_ever_after(tmp_path: Path) -> None:
+    def ran(name: str, *, oracle: bool) -> Results:
+        calibrated = {"not": {"rounds": 1, "consistency": {"steps": 2}}, "continue": {}}
+        options = {method: {**own, "lasting": {"steps": 1}, "oracle": oracle} for method, own in calibrated.items()}
+        return experiment.run(config(methods=["not", "continue"], options=options), tmp_path / name)
+
+    blind, oracle = ran("blind", oracle=False), ran("oracle", oracle=True)
+    not_, leave = blind.methods["not"], blind.methods["continue"]
+    link = 0.5 + nbytes(prepare(config()).worker().initial()) / 1e6
+    # one round, then 2 steps on all 40 images, twice each for Φ, at 0.03 s / 10
+    assert not_.erasure_latency_s == pytest.approx(2 * link + TASK_S + 2 * 40 * 2 * 0.03 / 10)
+    assert [healed.steps for healed in not_.healing] == [2]
+    assert leave.erasure_latency_s == 0
+    # further steps of 40 images for the guard, 0.24 s each
+    assert not_.server_s > 0.48 + 0.24
+    assert leave.server_s > 0.24
+    for name in ("not", "continue"):
+        assert (blind.methods[name].oracle, oracle.methods[name].oracle) == (False, True)
+        assert blind.methods[name].digest != oracle.methods[name].digest
+    assert all(arm.same for run in ("blind", "oracle") for arm in replay(tmp_path / run))
 
 
 def test_rounds_replay(ran: tuple[Path, Results]) -> None:

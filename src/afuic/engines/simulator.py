@@ -195,26 +195,26 @@ class Simulator:
         self.world.account = replace(account, **{k: getattr(account, k) + v for k, v in more.items()})
 
     def _weigh_store(self) -> None:
-        method = self.rules.method.method
-        held = stored_models(self.world.state, method.removes, method.history) * self.model_bytes
+        held = stored_models(self.world.state, self.rules) * self.model_bytes
         if held > self.world.account.bytes_stored:
             self.world.account = replace(self.world.account, bytes_stored=held)
 
 
-def stored_models(state: State, ledger: bool, history: bool) -> int:
-    """Models kept for erasure's sake: ``ledger`` and ``history`` where they are used, snapshots, teachers, directions, clients' last
-    models, and what rounds remember and have been answered.
+def stored_models(state: State, rules: Rules) -> int:
+    """Models kept for erasure's sake, as far as the rules' method uses them: ledger, history, clients' last models, average and what was
+    healed ahead, which a shared past may hold for others alone; snapshots, teachers, directions, what rounds remember and were answered.
     """
-    kept = [*state.ledger.clients.values(), *state.ledger.server.values()] if ledger else []
-    kept += [c.last for c in state.clients.values() if c.last is not None]
+    needs = rules.method.needs
+    kept: list[Params | None] = [*state.ledger.clients.values(), *state.ledger.server.values()] if needs.ledger else []
+    kept += [c.last for c in state.clients.values()] if needs.last_models else []
+    kept += [past.share for past in state.history] if needs.history else []
+    kept += [state.average] if needs.average else []
+    kept += [shadow.delta for shadow in state.shadows.values()] if rules.ahead is not None else []
     for r in state.requests.values():
-        kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
-    kept += [] if state.average is None else [state.average]
-    kept += [shadow.delta for shadow in state.shadows.values()]
-    kept += [past.share for past in state.history] if history else []
+        kept += [r.snapshot, r.scrubbed, r.direction, *r.teachers]
     for work in (r.work for r in state.requests.values() if r.work is not None):
         kept += [*work.answers.values(), work.round.model, *_models(work.round.memory)]
-    return len({id(m) for m in kept})
+    return len({id(m) for m in kept if m is not None})
 
 
 def _models(value: Any) -> Iterator[Params]:

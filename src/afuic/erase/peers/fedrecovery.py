@@ -12,14 +12,15 @@ from typing import Any
 
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.blocks import Block, blocks, contributors
+from afuic.erase.peers.calibrating import InRounds, in_rounds
 from afuic.erase.peers.noise import Noise, perturb
-from afuic.erase.rounds import SERVER, Procedure, Round, View
+from afuic.erase.rounds import SERVER, Round, View
 from afuic.params import Params, add, dot, sub, total
 
 
-class FedRecovery(Procedure):
+class FedRecovery(InRounds):
     """``strength`` 1 is the paper's. The weights add up to 1, so that as published about one round's residual is subtracted."""
 
     strength: float = Field(1.0, gt=0, description="factor on the weighted sum of residuals; 1: as published")
@@ -66,11 +67,6 @@ def _moved(view: View, block: Block) -> float:
     return dot(change, change)
 
 
-def plan(options: FedRecovery, ask: Ask) -> Plan:
-    """Subtract, perturb, overwrite."""
-    return Plan(merge="replace", procedure=options)
-
-
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"strength": 2.0},
@@ -87,7 +83,7 @@ METHOD = Method(
     needs_target=False,
     removes=True,
     options=FedRecovery,
-    plan=plan,
+    plan=in_rounds,
     history=True,
     pauses=True,
 )

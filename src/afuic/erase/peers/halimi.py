@@ -8,14 +8,15 @@ asynchronous form.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered
-from afuic.erase.rounds import Job, LocalTraining, Order, Procedure, Round, Site, View
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
+from afuic.erase.rounds import Job, LocalTraining, Order, Round, Site, View
 from afuic.erase.scrub import Scrub, reference, scrubbed
 from afuic.params import Params, add, norm, sub, zeros_like
 
@@ -68,15 +69,13 @@ class ProjectedAscent(Job):
         return add(sub(centre, start), climbed), steps
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """The ascent, and the rounds after it."""
 
+    last_models: ClassVar[bool] = True
     ascent: Ascending = Ascending()
     rounds: int = Field(5, ge=0, description="rounds of recovery by those who stay")
     steps: int | None = Field(None, ge=1, description="steps of a client in a round; none: as in any task")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """The target's ascent."""
@@ -102,11 +101,6 @@ SEARCH: tuple[dict[str, Any], ...] = (
 """Settings to be compared on validation images, the first the defaults: rate and momentum of the public code."""
 
 
-def plan(options: Options, ask: Ask) -> Plan:
-    """Ascent and recovery; without the target there is nothing it can do."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
-
-
 METHOD = Method(
     name="halimi",
     source="Halimi, Kadhe, Rawat, Baracaldo, arXiv 2207.05521",
@@ -114,6 +108,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

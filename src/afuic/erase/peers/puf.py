@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
-from afuic.erase.rounds import LocalTraining, Order, Procedure, Round, Site, View, averaged
+from afuic.erase.method import Method
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
+from afuic.erase.rounds import LocalTraining, Order, Round, Site, View, averaged
 from afuic.params import Params, scale, zeros_like
 
 
@@ -39,16 +40,13 @@ class Memory:
     model: Params
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """One round (or more) with the negated update, then rounds without the target."""
 
     mode: Literal["regular", "special"] = Field("regular", description="the negated update enters with the others', or alone")
     rate: float = Field(30.0, gt=0, description="factor on the negated update")
     unlearn_rounds: int = Field(1, ge=1, description="rounds with the negated update")
     recover_rounds: int = Field(5, ge=0, description="rounds of the others afterwards")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """The first round with the target."""
@@ -82,11 +80,6 @@ SEARCH: tuple[dict[str, Any], ...] = (
 weighs 20/10 = 2 in the mean, and 2 for the special mode; among six clients 12 weighs as much."""
 
 
-def plan(options: Options, ask: Ask) -> Plan:
-    """Rounds with the target first, then without it."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
-
-
 METHOD = Method(
     name="puf",
     source="Mora, Mazzocca, Montanari, Bellavista, arXiv 2504.05822",
@@ -94,6 +87,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

@@ -14,9 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
 from afuic.erase.calibrate import Forward
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered, train
-from afuic.erase.rounds import Images, Job, Procedure, Round, Site, View
+from afuic.erase.peers.calibrating import InRounds, in_rounds
+from afuic.erase.rounds import Images, Job, Round, Site, View
 from afuic.params import Params, sub, zeros_like
 
 
@@ -73,7 +74,7 @@ def _gradient(forward: Forward, model: Params, images: torch.Tensor, labels: tor
     return dict(zip(leaf, found, strict=True))
 
 
-class Rapid(Procedure):
+class Rapid(InRounds):
     """Synchronous rounds from θ_0."""
 
     rounds: int = Field(20, ge=1, description="synchronous rounds of retraining")
@@ -86,11 +87,6 @@ class Rapid(Procedure):
     def proceed(self, view: View, memory: Retraining, answers: Mapping[str, Params]) -> Round:
         """The next round."""
         return answered(view, memory, answers, self.rounds, self.training)
-
-
-def plan(options: Rapid, ask: Ask) -> Plan:
-    """Pause, retrain, overwrite."""
-    return Plan(merge="replace", procedure=options)
 
 
 SEARCH: tuple[dict[str, Any], ...] = (
@@ -109,6 +105,6 @@ METHOD = Method(
     needs_target=False,
     removes=False,
     options=Rapid,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )
