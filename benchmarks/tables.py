@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
+
 PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / "benchmarks" / "results"
 NOTHING = "Nothing has been measured yet.\n"
 Document = Mapping[str, Any]
 
@@ -203,12 +203,7 @@ def provenance(document: Document) -> str:
 def rewritten(page: str, results: Path) -> str:
     """The page with every table renewed; exits where a marker is missing."""
     for name in TABLES:
-        begin, end = f"<!-- {name}: written by benchmarks/tables.py -->\n", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            sys.exit(f"docs/benchmarks.md: the markers of {name} are missing; put them back")
-        page = before + begin + "\n" + block(name, results / f"{name}.json") + "\n" + end + after
+        page = replaced(page, "docs/benchmarks.md", name, "tables.py", block(name, results / f"{name}.json"))
     return page
 
 

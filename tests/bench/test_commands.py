@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from afuic.bench import document
+from afuic.bench.suites import HAM10000
 
 
 def test_list_tells_every_suite(afuic_cli) -> None:
@@ -13,6 +14,17 @@ def test_list_tells_every_suite(afuic_cli) -> None:
     assert all(
         name in text for name in ("smoke", "paper", "stragglers", "staleness", "patients", "requests", "relearn", "scale")
     )
+
+
+def test_list_can_be_read_on_a_narrow_terminal(afuic_cli, monkeypatch) -> None:
+    monkeypatch.delenv(HAM10000, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, text = afuic_cli("bench", "list")
+    assert code == 0
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "Cannot run here: paper: ham10000; patients: ham10000, 1 patients;" in " ".join(text.split())
+    assert "AFUIC_HAM10000_NPZ is not set; import the data set" in " ".join(text.split())
 
 
 def test_run_report_and_diff(afuic_cli, tiny, tmp_path) -> None:
@@ -46,5 +58,16 @@ def test_what_was_edited_is_refused_by_every_reader(afuic_cli, finished, tmp_pat
 def test_what_does_not_exist_is_said_in_a_sentence(afuic_cli, tiny) -> None:
     assert "no such suite; there are smoke, paper" in afuic_cli("bench", "run", "nonsense")[1]
     assert "'magic' is not a method; there are afuic" in afuic_cli("bench", "run", "tiny", "--methods", "magic")[1]
-    assert "'x' is not a case of tiny; there are whole, offline" in afuic_cli("bench", "run", "tiny", "--case", "x")[1]
-    assert "tiny has no row of knot" in afuic_cli("bench", "run", "tiny", "--methods", "knot")[1]
+    assert "--case: 'x' is not a case of tiny; there are whole, offline" in afuic_cli("bench", "run", "tiny", "--case", "x")[1]
+    assert "tiny has no row of knot in these cases\n" in afuic_cli("bench", "run", "tiny", "--methods", "knot")[1]
+    assert (
+        "no row of retrain in these cases; it is the reference" in afuic_cli("bench", "run", "tiny", "--methods", "retrain")[1]
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_the_words_of_a_suite(afuic_cli, tiny, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    code, text = afuic_cli("bench", "run", "tiny", "--seeds", "1", "--out", tmp_path / "file" / "suite")
+    assert code == 2
+    assert "go on with the same command" in text
+    assert "--resume" not in text

@@ -28,6 +28,13 @@ def test_what_is_written_is_what_is_read(by_hand, written) -> None:
     assert found.to_json() == written.read_text(encoding="utf-8")
 
 
+def test_each_arm_has_a_line_of_its_own_so_that_versions_can_be_compared(written) -> None:
+    lines = written.read_text(encoding="utf-8").splitlines()
+    # three seeds of three rows
+    assert sum('{"outcome":' in line for line in lines) == 9
+    assert all(line.startswith(('"afuic":{', '"other":{', '"cheat":{')) for line in lines if '{"outcome":' in line)
+
+
 def test_a_file_edited_by_hand_is_refused(written) -> None:
     text = written.read_text(encoding="utf-8")
     assert "0.84" in text
@@ -48,6 +55,14 @@ def test_a_document_that_breaks_the_schema_is_refused_even_with_a_fitting_digest
     written.write_text(json.dumps(values | {"digest": document.digest(values)}), encoding="utf-8")
     with pytest.raises(StoreError, match="retrained: input should be greater than or equal to 0"):
         document.load(written)
+
+
+def test_a_suite_that_has_only_begun_is_told_from_one_that_is_not_there(tmp_path) -> None:
+    (tmp_path / document.RECORD).touch()
+    with pytest.raises(
+        StoreError, match=r"bench.json: no case has a finished seed yet; go on with the suite \(afuic bench run\)"
+    ):
+        document.load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_a_case_without_its_file_is_skipped_with_a_reason(monkeypatch, file, tmp
     cfg = configuration(select(SUITES["paper"]), case, 3, tmp_path)
     assert (cfg.data.name, cfg.seed) == (str(file.resolve()), 3)
     monkeypatch.delenv(HAM10000)
-    assert "AFUIC_HAM10000_NPZ names no file" in skipped(case)
+    assert skipped(case).startswith("AFUIC_HAM10000_NPZ is not set; import the data set with `afuic data import`")
+    monkeypatch.setenv(HAM10000, "elsewhere.npz")
+    assert skipped(case).startswith("AFUIC_HAM10000_NPZ is elsewhere.npz, which is no file; import")
     assert not [t for t in tasks(select(SUITES["paper"], seeds=1), tmp_path) if t.name.startswith("ham10000")]
 
 

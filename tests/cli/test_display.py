@@ -109,6 +109,28 @@ def test_transfers_have_a_bar_on_a_terminal():
     assert "2.0/4.0 MB" in text(out)
 
 
+@pytest.mark.parametrize(
+    ("width", "name"), [(80, "…images of organamnist/4/afuic "), (140, "2000 calibration images of organamnist/4/afuic ")]
+)
+def test_a_suite_shows_which_arm_and_what_is_left_on_any_terminal(width, name):
+    shown = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    with benching(shown) as progress:
+        progress(Progress("2000 calibration images of organamnist/4/afuic", 12000.0, 13000.0, 9, "healing", "running"), Left())
+    assert f"{name}" in text(shown)
+    assert "12000/13000 s healing" in text(shown)
+    assert "about 1 min 05 s left" in text(shown)
+
+
+def test_an_arm_whose_end_is_not_known_claims_none():
+    shown = console(terminal=True)
+    with benching(shown) as progress:
+        progress(Progress("x/0/a", 0.0, 0.0, 0, "beginning", "running"), Left())
+        progress(Progress("x/0/b", 440.0, 440.0, 9, "request-0 working", "running"), Left())
+    assert "0/0 s" not in text(shown)
+    assert "440 s request-0 working" in text(shown)
+    assert "440/440" not in text(shown)
+
+
 class Left:
     """Two of three arms are done, 65 s are left."""
 

@@ -38,7 +38,7 @@ CASES = [
     (
         OSError(errno.ENOSPC, "No space left on device", "runs/a"),
         2,
-        "afuic: runs/a: no space left on device; free some space, then `afuic run --resume` goes on with an unfinished run\n",
+        "afuic: runs/a: no space left on device; free some space, then go on (`afuic run --resume`; a suite by the same command)\n",
     ),
     (OSError("timed out"), 2, "afuic: timed out\n"),
     (OSError(), 2, "afuic: oserror\n"),

@@ -17,7 +17,10 @@ from afuic.errors import StoreError
 from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share
 
 VERSION = "afuic-bench/1"
-FILE = "bench.json"
+FILE, RECORD = "bench.json", "suite.json"
+"""The document, and what says which suite was begun in a folder."""
+ARM_DEPTH = 6
+"""Levels of the document down to an arm: cases, NAME, seeds, N, arms, ROW."""
 Values = dict[str, float | None]
 Phases = dict[str, Values]
 """Phase ("released", "final", "after", "extra") → measure → value; null: undefined or not measured."""
@@ -154,9 +157,18 @@ class Document(Record):
     digest: str = Field("", description="sha256 over everything else, so that an edited file is noticed")
 
     def to_json(self) -> str:
-        """The document as written, with its digest, ending in a newline."""
+        """The document as written, with its digest, ending in a newline; a line for each arm, so that versions of it can be compared."""
         values = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(values | {"digest": digest(values)}, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return _lines(values | {"digest": digest(values)}, ARM_DEPTH) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:
+    """JSON with line breaks between the entries of objects down to ``depth`` levels, none below."""
+    if depth == 0 or not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return (
+        "{\n" + ",\n".join(f"{json.dumps(key, ensure_ascii=False)}:{_lines(v, depth - 1)}" for key, v in value.items()) + "\n}"
+    )
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -181,7 +193,11 @@ def load(place: Path) -> Document:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such results; finish a suite there first (afuic bench run)") from None
+        begun = (path.parent / RECORD).exists()
+        what = (
+            "no case has a finished seed yet; go on with the suite" if begun else "no such results; finish a suite there first"
+        )
+        raise StoreError(f"{path}: {what} (afuic bench run)") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: not a readable JSON file ({error}); restore it or run the suite again") from None
     found = values.get("schema") if isinstance(values, dict) else None

@@ -63,10 +63,11 @@ def select(
     known = tuple(case.name for case in suite.cases)
     for name in cases or ():
         if name not in known:
-            raise ConfigError(f"--cases: {name!r} is not a case of {suite.name}; there are {', '.join(known)}")
+            raise ConfigError(f"--case: {name!r} is not a case of {suite.name}; there are {', '.join(known)}")
     chosen = Selection(suite, seeds or suite.seeds, cases or known, methods, changes)
     if not any(chosen.rows(suite.case(name)) for name in chosen.cases):
-        raise ConfigError(f"--methods: {suite.name} has no row of {', '.join(methods or ())} in these cases")
+        why = "; it is the reference, run with whatever rows there are" if methods == (REFERENCE,) else ""
+        raise ConfigError(f"--methods: {suite.name} has no row of {', '.join(methods or ())} in these cases{why}")
     return chosen
 
 
@@ -74,7 +75,9 @@ def skipped(case: Case) -> str | None:
     """Why a case cannot be run here; None when it can."""
     if case.needs is None or Path(os.environ.get(case.needs, "")).is_file():
         return None
-    return f"{case.needs} names no file; import the data set (docs/data.md) and set it to the npz"
+    said = os.environ.get(case.needs, "")
+    what = f"{case.needs} is {said}, which is no file" if said else f"{case.needs} is not set"
+    return f"{what}; import the data set with `afuic data import` (docs/data.md) and set it to the npz"
 
 
 def named_data(selection: Selection) -> tuple[str, ...]:

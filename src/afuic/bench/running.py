@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from afuic.bench import origin, room
-from afuic.bench.document import FILE, Case, Document, Row, Seed, Sweep
+from afuic.bench.document import FILE, RECORD, Case, Document, Row, Seed, Sweep
 from afuic.bench.gathering import Place, complete, gather
 from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
 from afuic.bench.remaining import Remaining
@@ -28,7 +28,6 @@ from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
 from afuic.store.files import read_json, write_bytes, write_json
 
-RECORD = "suite.json"
 Sink = Callable[[Progress, Remaining], None]
 
 
@@ -37,7 +36,15 @@ def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None
 
     StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
     """
-    show = progress or (lambda *_: None)
+    try:
+        return _run(selection, out, jobs, progress or (lambda *_: None))
+    except RunInterrupted:
+        raise RunInterrupted(f"stopped; the same command goes on with what {out} holds") from None
+    except AfuicError as error:
+        raise type(error)(str(error).replace("with --resume", "with the same command")) from None
+
+
+def _run(selection: Selection, out: Path, jobs: int, show: Sink) -> Document:
     _check_folder(selection, out)
     every = tasks(selection, out)
     whole = _claim(selection, every, out)
@@ -54,19 +61,14 @@ def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None
             book.note(update.arm)
 
     for stage in sorted({task.stage for task in todo}):
-        _run([t for t in todo if t.stage == stage], root, jobs, told)
+        _stage([t for t in todo if t.stage == stage], root, jobs, told)
     return book.write(final=True)
 
 
-def _run(todo: Sequence[Task], root: Path, jobs: int, progress: Callable[[Progress], None]) -> None:
+def _stage(todo: Sequence[Task], root: Path, jobs: int, progress: Callable[[Progress], None]) -> None:
     names = {task.name for task in todo}
     ready = [task if task.after in names else replace(task, after=None) for task in todo]
-    try:
-        pool.run(work, Config(), root, ready, jobs, progress)
-    except RunInterrupted:
-        raise RunInterrupted(f"stopped; the same command goes on with what {root.parent} holds") from None
-    except AfuicError as error:
-        raise type(error)(str(error).replace("with --resume", "with the same command")) from None
+    pool.run(work, Config(), root, ready, jobs, progress)
 
 
 def _check_folder(selection: Selection, out: Path) -> None:

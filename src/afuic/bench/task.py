@@ -86,7 +86,7 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
     if arm.done(root):
         progress(Progress(arm.name, 1.0, 1.0, 0, "done before", "done"))
         return
-    progress(Progress(arm.name, 0.0, 1.0, 0, "beginning", "running"))
+    progress(Progress(arm.name, 0.0, 0.0, 0, "beginning", "running"))
     resumed = (place / "checkpoint.json").exists()
     began = time.monotonic()
     more: Mapping[str, Any] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -30,18 +31,27 @@ def complete_suite(incomplete: str) -> list[str]:
 
 @app.command("list", epilog="Example: afuic bench list")
 def list_() -> None:
-    """List the suites: what each asks, its cases and seeds, and how many rows its tables have."""
+    """List the suites: what each asks, its cases, rows of its tables, seeds, retrained references a seed, and what cannot run here."""
     from afuic.bench.planning import skipped
     from afuic.bench.suites import SUITES
     from afuic.bench.variants import rows
 
-    table = Table("suite", "what it asks", "cases", "rows", "seeds", "references\na seed", "cannot run here")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("suite", "what it asks"):
+        table.add_column(name, no_wrap=name == "suite")
+    for name in ("cases", "rows", "seeds", "references"):
+        table.add_column(name, justify="right", no_wrap=True)
+    reasons: dict[str, list[str]] = {}
     for suite in SUITES.values():
         most = max(len(rows(suite, case)) for case in suite.cases)
-        missing = ", ".join(case.name for case in suite.cases if skipped(case))
-        counts = (str(n) for n in (len(suite.cases), most, suite.seeds, suite.retrained))
-        table.add_row(suite.name, suite.question, *counts, missing)
-    output().print(table)
+        table.add_row(suite.name, suite.question, *(str(n) for n in (len(suite.cases), most, suite.seeds, suite.retrained)))
+        for case in suite.cases:
+            if (why := skipped(case)) is not None:
+                reasons.setdefault(why, []).append(f"{suite.name}: {case.name}")
+    console = output()
+    console.print(table)
+    for why, names in reasons.items():
+        console.print(f"\nCannot run here: {'; '.join(names)} ({why}).", markup=False, highlight=False)
 
 
 @app.command(epilog="Example: afuic bench run smoke --seeds 1 --methods afuic,continue --out runs/try")
@@ -49,12 +59,16 @@ def run(
     suite: Annotated[
         str, typer.Argument(metavar="SUITE", help="A suite; `afuic bench list` tells them.", autocompletion=complete_suite)
     ],
-    seeds: Annotated[int | None, typer.Option(min=1, max=20, help="Seeds, counted from 0.", show_default="the suite's")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=20, help="Seeds, counted from 0; at most 20.", show_default="the suite's"),
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only rows of these methods.", show_default="all of the suite's")
     ] = None,
     cases: Annotated[
-        list[str] | None, typer.Option("--case", help="Only this case; may be given more than once.", show_default="all")
+        list[str] | None,
+        typer.Option("--case", metavar="NAME", help="Only this case; may be given more than once.", show_default="all"),
     ] = None,
     set_: Overrides = None,
     jobs: Jobs = None,

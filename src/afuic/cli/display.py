@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from afuic.engines.experiment import Progress
 
 Transfer = Callable[[str, int, int | None], None]
+ROOMY, WIDE_BAR, NARROW_BAR = 120, 24, 10
+"""Columns from which on a suite's bars are wide, and how wide a bar is."""
+LEFT, LEAST = 40, 12
+"""Columns that the clock and the words beside a bar need, such as "12000/12000 s about 13 h 20 min left"; the shortest name."""
 
 
 class Remaining:
@@ -132,10 +136,11 @@ def following(console: Console) -> Iterator[Callable[[Progress], None]]:
 
 
 class _LiveBench:
-    """A bar for each arm under way, and one for the whole suite."""
+    """A bar for each arm under way, and one for the whole suite. ``most``: letters of a name, of which the end tells arms apart."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: Bars, most: int) -> None:
         self._bars = bars
+        self._most = most
         self._tasks: dict[str, TaskID] = {}
         self._all = bars.add_task("arms", total=None, clock="", note="starting")
 
@@ -149,11 +154,12 @@ class _LiveBench:
 
     def _show(self, progress: Progress) -> None:
         if progress.arm not in self._tasks:
-            self._tasks[progress.arm] = self._bars.add_task(progress.arm, total=progress.t_end, clock="", note="")
-        clock = f"{_t(progress):.0f}/{progress.t_end:.0f} s"
-        self._bars.update(
-            self._tasks[progress.arm], completed=_t(progress), total=progress.t_end, clock=clock, note=progress.note
-        )
+            name = progress.arm if len(progress.arm) <= self._most else "…" + progress.arm[1 - self._most :]
+            self._tasks[progress.arm] = self._bars.add_task(name, total=None, clock="", note="")
+        known = progress.t < progress.t_end
+        clock = f"{_t(progress):.0f}/{progress.t_end:.0f} s" if known else f"{progress.t:.0f} s" if progress.t else ""
+        total = progress.t_end if known else None
+        self._bars.update(self._tasks[progress.arm], completed=progress.t, total=total, clock=clock, note=progress.note)
 
 
 class _PlainBench:
@@ -179,12 +185,15 @@ def benching(console: Console) -> Iterator[Callable[[Progress, Left], None]]:
     if not console.is_terminal:
         yield _PlainBench(console)
         return
+    bar, most = (
+        (NARROW_BAR, console.width - LEFT - NARROW_BAR) if console.width < ROOMY else (WIDE_BAR, ROOMY - LEFT - WIDE_BAR)
+    )
     note = TextColumn("{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
     name = TextColumn("{task.description}", markup=False)
     with Bars(
-        name, BarColumn(24), TextColumn("{task.fields[clock]}", justify="right"), note, console=console, expand=True
+        name, BarColumn(bar), TextColumn("{task.fields[clock]}", justify="right"), note, console=console, expand=True
     ) as bars:
-        yield _LiveBench(bars)
+        yield _LiveBench(bars, max(most, LEAST))
 
 
 @contextmanager

@@ -42,4 +42,6 @@ def _of_the_machine(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     what = (error.strerror or str(error) or type(error).__name__).lower()
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return f"{where}{what}" + ("; free some space, then `afuic run --resume` goes on with an unfinished run" if full else "")
+    return f"{where}{what}" + (
+        "; free some space, then go on (`afuic run --resume`; a suite by the same command)" if full else ""
+    )
