@@ -26,7 +26,7 @@ from afuic.engines import pool
 from afuic.engines.arm import Progress
 from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
-from afuic.store.files import read_json, write_bytes, write_json
+from afuic.store.files import holding, read_json, write_bytes, write_json
 
 Sink = Callable[[Progress, Remaining], None]
 
@@ -37,16 +37,18 @@ def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None
     StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
     """
     try:
-        return _run(selection, out, jobs, progress or (lambda *_: None))
+        _check_folder(selection, out)
+        every = tasks(selection, out)
+        with holding(out):
+            return _run(selection, every, out, jobs, progress or (lambda *_: None))
     except RunInterrupted:
         raise RunInterrupted(f"stopped; the same command goes on with what {out} holds") from None
     except AfuicError as error:
         raise type(error)(str(error).replace("with --resume", "with the same command")) from None
 
 
-def _run(selection: Selection, out: Path, jobs: int, show: Sink) -> Document:
+def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show: Sink) -> Document:
     _check_folder(selection, out)
-    every = tasks(selection, out)
     whole = _claim(selection, every, out)
     root = out / ARMS
     todo = [task for task in every if not task.done(root)]

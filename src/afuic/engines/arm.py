@@ -30,7 +30,7 @@ from afuic.protocol.events import Event
 from afuic.protocol.requests import Phase
 from afuic.rng import PathPart
 from afuic.store import codec
-from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+from afuic.store.files import holding, read_json, read_tensors, write_json, write_tensors
 from afuic.store.journal import Journal
 
 PREFIX = "prefix"
@@ -130,7 +130,14 @@ class Run:
         self.just_released = False
 
     def run(self) -> None:
-        """Run or resume to the end and write result.json; an arm that is done is left alone."""
+        """Run or resume to the end and write result.json; an arm that is done is left alone.
+
+        What a killed run has left running works on until it notices; it is waited for, so that no two write into one folder.
+        """
+        with holding(self.folder, wait=True):
+            self._run()
+
+    def _run(self) -> None:
         if (self.folder / "result.json").exists():
             self._report("done", "done before")
             return

@@ -30,7 +30,7 @@ from afuic.evaluate.distance import floor, js, js_to_set
 from afuic.evaluate.gaps import spread, z
 from afuic.evaluate.results import Results
 from afuic.evaluate.resurfacing import resurfacing
-from afuic.store.files import write_bytes, write_tensors
+from afuic.store.files import holding, write_bytes, write_tensors
 from afuic.store.journal import merge
 
 __all__ = ["Progress", "recorded_config", "run"]
@@ -65,12 +65,13 @@ def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = Fa
         shutil.rmtree(out / "arms", ignore_errors=True)  # a stop between the two leaves it behind
         return written.load(out / "results.json")
     lab = laboratory(config)
-    _claim(config, out)
     every = arms(config)
-    for arm in every:
-        report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
-    pool.run(run_arm, config, out / "arms", every, jobs or 1, report)
-    return _conclude(lab, out, every)
+    with holding(out):
+        _claim(config, out)
+        for arm in every:
+            report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
+        pool.run(run_arm, config, out / "arms", every, jobs or 1, report)
+        return _conclude(lab, out, every)
 
 
 def run_arm(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
