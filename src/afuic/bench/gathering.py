@@ -16,7 +16,7 @@ from afuic.bench.document import Arm, Costs, Curve, Outcome, Phases, Retrained, 
 from afuic.bench.extras import EXTRAS
 from afuic.bench.task import RESULT, about
 from afuic.config import Config
-from afuic.engines.arm import measured_probs, outcome
+from afuic.engines.finished import measured_probs, outcome
 from afuic.evaluate.distance import js, js_to_set
 from afuic.evaluate.gaps import spread, z
 from afuic.evaluate.resurfacing import resurfacing

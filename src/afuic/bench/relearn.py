@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afuic.engines import relearn as engine
-from afuic.engines.arm import measured_model
+from afuic.engines.finished import measured_model
 from afuic.evaluate.relearn import Relearned, ratio
 from afuic.params import Params
 from afuic.store.files import read_json, write_json

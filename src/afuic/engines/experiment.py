@@ -21,7 +21,8 @@ import torch
 
 from afuic.config import Config, load
 from afuic.engines import pool
-from afuic.engines.arm import Arm, Progress, Run, arms, measured_model, measured_probs, outcome, past_of
+from afuic.engines.arm import Arm, Progress, Run, arms, past_of
+from afuic.engines.finished import measured_model, measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS, check_options, configured
 from afuic.errors import StoreError

@@ -22,8 +22,9 @@ import torch
 
 from afuic.config import Config
 from afuic.engines import pool
-from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, measured_probs, outcome
+from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms
 from afuic.engines.experiment import laboratory
+from afuic.engines.finished import measured_probs, outcome
 from afuic.erase import check_options
 from afuic.errors import ConfigError, DataError, StoreError
 from afuic.evaluate.arrays import Ints
