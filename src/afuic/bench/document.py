@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from afuic.errors import StoreError
-from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share
+from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
 
 VERSION = "afuic-bench/1"
 FILE, RECORD = "bench.json", "suite.json"
@@ -210,9 +210,7 @@ def load(place: Path) -> Document:
     try:
         return Document.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        item = error.errors()[0]
-        where = ".".join(str(part) for part in item["loc"]) or "the document"
-        raise StoreError(f"{path}: {where}: {item['msg'].lower()}; restore it or run the suite again") from None
+        raise StoreError(f"{path}: {fault(error)}; restore it or run the suite again") from None
 
 
 if __name__ == "__main__":

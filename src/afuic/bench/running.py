@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from afuic.bench import origin, room
+from afuic.bench import room
 from afuic.bench.document import FILE, RECORD, Case, Document, Row, Seed, Sweep
 from afuic.bench.gathering import Place, complete, gather
 from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
@@ -22,7 +22,7 @@ from afuic.bench.suite import Variant
 from afuic.bench.task import ARMS, Task, about, work
 from afuic.bench.variants import REFERENCE, rows
 from afuic.config import Config
-from afuic.engines import pool
+from afuic.engines import origin, pool
 from afuic.engines.arm import Progress
 from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError

@@ -17,10 +17,11 @@ from typing import Any
 
 from afuic.bench import relearn, ulira
 from afuic.bench.meter import Metered
-from afuic.bench.origin import commit
 from afuic.config import Config
 from afuic.engines.arm import Arm, Progress, Run
+from afuic.engines.description import hospitals
 from afuic.engines.laboratory import Laboratory, prepare
+from afuic.engines.origin import commit
 from afuic.engines.shadows import Witness
 from afuic.errors import AfuicError, StoreError
 from afuic.store.files import read_json, write_json
@@ -131,21 +132,13 @@ def _arm(root: Path, task: Task, progress: Sink) -> Mapping[str, Any]:
     if not arm.past:
         _drop_checkpoint(place)
     cpu = time.process_time() - cpu
-    return {"cpu_s": cpu, "own_s": max(cpu - metered.seconds, 0.0), "checkpoint_bytes": size, "clients": _clients(lab)}
+    return {"cpu_s": cpu, "own_s": max(cpu - metered.seconds, 0.0), "checkpoint_bytes": size, "clients": hospitals(lab)}
 
 
 def _drop_checkpoint(place: Path) -> None:
     for file in place.glob("checkpoint*"):
         with suppress(OSError):
             file.unlink()
-
-
-def _clients(lab: Laboratory) -> dict[str, dict[str, Any]]:
-    slowness = lab.fleet.slowness
-    return {
-        name: {"images": len(data), "triggered": int(data.triggered.sum()), "slowness": slowness[name]}
-        for name, data in lab.federation.clients.items()
-    }
 
 
 KINDS: dict[str, Callable[[Path, Task, Sink], Mapping[str, Any]]] = {
