@@ -110,8 +110,8 @@ class Reference:
         out: Phases = {}
         for p, values in phases.items():
             if p in self.phases:
-                kept = {m: [v for i, v in enumerate(each) if i != without] for m, each in self.phases[p].items()}
-                out[p] = {m: z(v, **spread([k for k in kept[m] if k is not None])) for m, v in values.items() if m in kept}
+                others = {m: [v for i, v in enumerate(each) if i != without] for m, each in self.phases[p].items()}
+                out[p] = {m: z(v, **spread([o for o in others[m] if o is not None])) for m, v in values.items() if m in others}
         return out
 
     @property
@@ -173,7 +173,8 @@ def _arm(place: Place, name: str, reference: Reference) -> Arm:
     for p, values in phases.items():
         probs = measured_probs(place.folder, name, p)
         values["js_to_retrain"] = None if probs is None else js_to_set(probs, reference.probs[p])
-    phases |= {"after": worst} if (worst := after(found, reference.runs)) else {}
+    worst = after(found, reference.runs) if found["failed"] is None else {}
+    phases |= {"after": worst} if worst else {}
     extra = {m: v for each in place.extras for m, v in EXTRAS[each].of(place, name).items()}
     phases |= {"extra": extra} if extra else {}
     past = outcome(at.parent, at.name)
