@@ -68,7 +68,9 @@ class Arm(Record):
 
     outcome: Outcome = Field(description="released; diverged: its model became NaN; failed: it released no model")
     reason: str | None = Field(description="why it diverged or failed")
-    commit: str | None = Field(description="commit it was run at; ends in +changes where the source differed from it")
+    commit: str | None = Field(
+        description="commit it was run at, +changes where the source differed; several where it was resumed"
+    )
     costs: Costs
     spent: Spent
     healing: tuple[Healing, ...] = Field((), description="how long each request was healed")

@@ -89,6 +89,8 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
         return
     progress(Progress(arm.name, 0.0, 0.0, 0, "beginning", "running"))
     resumed = (place / "checkpoint.json").exists()
+    noted = {"commit": _commits(place) if resumed else commit(), "resumed": True}
+    write_json(place / ABOUT, noted)
     began = time.monotonic()
     more: Mapping[str, Any] = {}
     note = "done"
@@ -100,7 +102,7 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
     except AfuicError as error:
         write_json(place / RESULT, {"error": f"{type(error).__name__}: {error}"})
         note = str(error)
-    write_json(place / ABOUT, {"commit": commit(), "seconds": time.monotonic() - began, "resumed": resumed, **more})
+    write_json(place / ABOUT, noted | {"seconds": time.monotonic() - began, "resumed": resumed, **more})
     progress(Progress(arm.name, 1.0, 1.0, 0, note, "done"))
 
 
@@ -111,8 +113,14 @@ def _check_past(root: Path, task: Task) -> None:
         raise AfuicError(f"the past of {task.local} could not be run: {why}")
 
 
+def _commits(place: Path) -> str | None:
+    """The commits that what is resumed here has been run at, in order."""
+    known, now = about(place).get("commit"), commit() or "unknown"
+    return known if known is None or now in known.split(", ") else f"{known}, {now}"
+
+
 def about(place: Path) -> dict[str, Any]:
-    """What was noted beside a task's result; empty where the process was stopped between the two."""
+    """What was noted beside a task's result; the commit alone where the process was stopped between the two."""
     return dict(read_json(place / ABOUT)) if (place / ABOUT).exists() else {}
 
 
