@@ -31,7 +31,8 @@ from afuic.config import Config
 from afuic.data import federate, load
 from afuic.data.npz import write_dataset
 from afuic.engines import pool
-from afuic.engines.arm import Arm, Progress, Run, measured_model, outcome
+from afuic.engines.arm import Arm, Progress, Run
+from afuic.engines.finished import measured_model, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.evaluate.gaps import spread, z
 from afuic.evaluate.resurfacing import resurfacing

@@ -21,7 +21,7 @@ import common
 import torch
 
 from afuic.config import Config, parse
-from afuic.engines.arm import lines
+from afuic.engines.journaling import lines
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.engines.simulator import Simulator, World, stored_models
 from afuic.params import nbytes

@@ -29,7 +29,8 @@ from afuic import config
 from afuic.config import Config
 from afuic.data import load
 from afuic.engines import pool
-from afuic.engines.arm import PREFIX, Arm, Progress, Run, outcome
+from afuic.engines.arm import PREFIX, Arm, Progress, Run
+from afuic.engines.finished import outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS
 

@@ -112,6 +112,7 @@ class Simulator:
         self.world.state = after
         for effect in effects:
             self._take_up(effect)
+        self._drop(lambda due: isinstance(due.work, fx.Calibrate) and not wanted(self.world.state, due.work))
         self._weigh_store()
         self.watch(event, before, after, effects)
 
@@ -127,16 +128,20 @@ class Simulator:
         elif isinstance(effect, fx.Calibrate):
             self._at_server(effect)
         elif isinstance(effect, fx.Cancel) and (effect.client == SERVER or self.fleet.online(effect.client, now)):
-            self._keep(lambda due: getattr(due.work, "task", None) != effect.task)
+            self._drop(lambda due: getattr(due.work, "task", None) == effect.task)
         elif isinstance(effect, fx.SetTimer):
             self.schedule(ev.TimerFired(now + effect.after_s, effect.request), LAST)
         elif isinstance(effect, fx.Purge):
-            self._keep(lambda due: not isinstance(due.work, fx.Calibrate) or wanted(self.world.state, due.work))
             self.schedule(ev.Purged(now, effect.request), FIRST)
 
-    def _keep(self, condition: Callable[[Due], bool]) -> None:
-        self.world.queue = [due for due in self.world.queue if condition(due)]
-        heapq.heapify(self.world.queue)
+    def _drop(self, condition: Callable[[Due], bool]) -> None:
+        """Take back what nobody waits for any more; the server is not charged for what it had not done yet."""
+        dropped = [due for due in self.world.queue if condition(due)]
+        if dropped:
+            self.world.queue = [due for due in self.world.queue if not condition(due)]
+            heapq.heapify(self.world.queue)
+            left = sum(due.t - self.world.t for due in dropped if _at_the_server(due.work))
+            self._count(server_s=-min(left, self.world.account.server_s))
 
     def _task_images(self) -> float:
         training = self.worker.config.training
@@ -165,19 +170,19 @@ class Simulator:
 
     def _at_server(self, job: fx.Calibrate) -> None:
         event = result(self.worker, self.world.state, self.world.t, job)
+        if event is None:
+            return
         steps = event.steps if isinstance(event, ev.CalibrationDone) else job.spec.steps
         images = len(self.worker.federation.calibration)
         seconds = self.fleet.server_s(job.spec.passes(images, len(job.teachers), steps))
         self._count(server_s=seconds)
         t = self.world.t + seconds
-        self._push(t, NORMAL, None if event is None else replace(event, t=t), job)
+        self._push(t, NORMAL, replace(event, t=t), job)
 
     def _event(self, due: Due) -> Event | None:
-        if due.work is None:
-            return due.event
-        if isinstance(due.work, fx.Calibrate):
-            return due.event if wanted(self.world.state, due.work) else None
-        return result(self.worker, self.world.state, due.t, due.work)
+        return (
+            due.event if due.work is None or due.event is not None else result(self.worker, self.world.state, due.t, due.work)
+        )
 
     def _push(self, t: float, priority: int, event: Event | None, work: Any) -> None:
         heapq.heappush(self.world.queue, Due(t, priority, self.world.sequence, event, work))
@@ -226,6 +231,10 @@ def _models(value: Any) -> Iterator[Params]:
     elif isinstance(value, Mapping | tuple | list):
         for part in value.values() if isinstance(value, Mapping) else value:
             yield from _models(part)
+
+
+def _at_the_server(work: Work | None) -> bool:
+    return isinstance(work, fx.Calibrate) or (isinstance(work, fx.Perform) and work.client == SERVER)
 
 
 def passes(worker: Worker, work: fx.Perform) -> float:
