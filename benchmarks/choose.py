@@ -30,7 +30,8 @@ from afuic.config import Config
 from afuic.data import Dataset, load
 from afuic.data.dataset import TEST, TRAIN, patient_ids
 from afuic.engines import pool
-from afuic.engines.arm import Arm, Progress, Run, measured_probs, outcome
+from afuic.engines.arm import Arm, Progress, Run
+from afuic.engines.finished import measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.evaluate.distance import js_to_set
 from afuic.rng import stream

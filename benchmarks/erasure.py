@@ -31,7 +31,8 @@ from afuic.config import Config
 from afuic.data import federate, load
 from afuic.data.npz import write_dataset
 from afuic.engines import pool
-from afuic.engines.arm import Arm, Progress, Run, measured_model, outcome
+from afuic.engines.arm import Arm, Progress, Run
+from afuic.engines.finished import measured_model, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.evaluate.gaps import spread, z
 from afuic.evaluate.resurfacing import resurfacing
@@ -128,7 +129,7 @@ def main() -> None:
                 functools.partial(_say, name, seed),
             )
         rows = [measure(name, seed, given.work) for seed in seeds]
-        measured[name] = {"summary": summary(rows), "seeds": rows}
+        measured[name] = {"commit": origin("erasure", 0)["commit"], "summary": summary(rows), "seeds": rows}
         _write(given.out, {case: measured[case] for case in CASES if case in measured})
 
 

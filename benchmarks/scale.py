@@ -21,7 +21,7 @@ import common
 import torch
 
 from afuic.config import Config, parse
-from afuic.engines.arm import lines
+from afuic.engines.journaling import lines
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.engines.simulator import Simulator, World, stored_models
 from afuic.params import nbytes
@@ -101,7 +101,7 @@ class Scale:
         state = self.world.state
         return {
             "applied": state.applied,
-            "models_ledger": stored_models(state, ledger=True),
+            "models_ledger": stored_models(state, self.simulator.rules),
             "models_held": common.models_held(self.world),
             "models_alive": alive / self.model_bytes,
             "resident_mb": resident,

@@ -48,6 +48,18 @@ def test_rows_cases_and_seeds_that_came_or_went_are_told(by_hand) -> None:
     ]
 
 
+def test_retrained_models_that_came_went_or_changed_are_told(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    own = case.seeds["1"].retrained
+    fewer = own.model_copy(update={"runs": 1, "phases": {"final": {"accuracy": (0.7,)}}})
+    seeds = case.seeds | {"1": case.seeds["1"].model_copy(update={"retrained": fewer})}
+    later = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": seeds})}})
+    assert changes(by_hand, later, 0.0) == [
+        "by hand: retrained: seed 1: 2 models became 1",
+        "by hand: retrained: accuracy (final): in 1 of 3 seeds, most in seed 1, model 0: 0.8 became 0.7",
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "tolerance", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from afuic.bench import document, page, room
 from afuic.bench.planning import select, tasks
-from afuic.bench.running import run
+from afuic.bench.running import fingerprint, run
 from afuic.bench.task import ARMS
+from afuic.engines import origin
 from afuic.errors import RunInterrupted, StoreError
 
 ROWS = ["afuic", "paper", "continue"]
@@ -77,6 +79,8 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_document(tiny, finis
 
     with pytest.raises(RunInterrupted, match="the same command goes on"):
         run(select(tiny), out, progress=stop)
+    noted = json.loads((out / ARMS / "whole/1/paper/about.json").read_text())
+    assert (noted["commit"], noted["resumed"]) == (origin.commit(), True)
     kept = {t.name: t.at(out / ARMS) / "result.json" for t in every if t.done(out / ARMS)}
     stamps = {name: path.stat().st_mtime_ns for name, path in kept.items()}
     assert "whole/1/afuic" in kept
@@ -106,6 +110,37 @@ def test_another_seed_and_another_row_join_what_is_there(tiny, finished, tmp_pat
     assert list(document.load(out).cases) == ["whole", "offline"]
     run(select(tiny), out)
     assert comparable(out) == comparable(finished)
+
+
+def test_what_was_asked_for_before_is_missing_until_it_is_there(tiny, finished, tmp_path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    (out / ARMS / "offline/1/paper/result.json").unlink()
+    found = run(select(tiny, methods=("continue",)), out)
+    assert found.missing == ("offline/1/paper",)
+    assert list(found.cases["offline"].seeds["1"].arms) == ["afuic", "continue"]
+
+
+def test_a_data_file_may_be_moved_but_not_changed(tiny, tmp_path) -> None:
+    def mark(place, content) -> str:
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
+        task = tasks(select(tiny, seeds=1), tmp_path)[0]
+        values = json.loads(task.config)
+        values["data"]["name"] = str(place)
+        return fingerprint(dataclasses.replace(task, config=json.dumps(values)))
+
+    here = mark(tmp_path / "here" / "images.npz", b"one")
+    assert mark(tmp_path / "there" / "images.npz", b"one") == here
+    assert mark(tmp_path / "other" / "images.npz", b"two") != here
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(tiny, tmp_path) -> None:
+    def again(*_: object) -> None:
+        run(select(tiny, seeds=1), tmp_path / "out")
+
+    with pytest.raises(StoreError, match="out: another process works there"):
+        run(select(tiny, seeds=1), tmp_path / "out", progress=again)
 
 
 def test_a_folder_of_something_else_is_refused(tiny, finished, tmp_path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from afuic.engines import shadows
-from afuic.engines.arm import PREFIX, Arm, Progress, Run, measured_model, outcome
+from afuic.engines.arm import PREFIX, Arm, Progress, Run
 from afuic.engines.experiment import laboratory
+from afuic.engines.finished import measured_model, outcome
 from afuic.errors import ConfigError, DataError, RunInterrupted, StoreError
 from afuic.evaluate.ulira import attack, confidence
 from afuic.params import digest

@@ -225,6 +225,27 @@ def test_a_disk_that_fills_up_between_the_two_files_leaves_the_last_checkpoint(
     assert (value["bias"].tolist(), extra) == ([1.0, -1.0], {"count": 1})
 
 
+def test_a_stop_between_the_two_files_leaves_the_last_checkpoint_of_the_same_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = model(1.0), model(2.0)
+    codec.save(tmp_path / "checkpoint", [one, two])
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "write_json", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            codec.save(tmp_path / "checkpoint", [two, one])
+    value, _ = codec.load(tmp_path / "checkpoint", ())
+    assert [m["bias"].tolist() for m in value] == [[1.0, -1.0], [2.0, -2.0]]
+    codec.save(tmp_path / "checkpoint", [two, one])
+    value, _ = codec.load(tmp_path / "checkpoint", ())
+    assert [m["bias"].tolist() for m in value] == [[2.0, -2.0], [1.0, -1.0]]
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
 def test_a_state_of_the_protocol_comes_back(tmp_path: Path) -> None:
     from afuic.engines.arm import classes
 

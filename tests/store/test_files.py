@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,32 @@ def test_tensors_come_back_in_memory_of_their_own(tmp_path: Path) -> None:
     back = files.read_tensors(tmp_path / "file")
     assert {name: t.tolist() for name, t in back.items()} == {name: t.tolist() for name, t in tensors.items()}
     assert all(t.data_ptr() % 64 == 0 for t in back.values())
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from afuic.store.files import holding
+with holding(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_folder_is_held_by_one_process_at_a_time_and_let_go_when_it_dies(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="b: another process works there"), files.holding(folder):
+            pass
+        other.kill()
+        with files.holding(folder, wait=True):  # goes on as soon as the other is gone
+            assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file/inner: cannot be written"), files.holding(tmp_path / "file" / "inner"):
+        pass

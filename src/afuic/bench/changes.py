@@ -20,10 +20,9 @@ def changes(a: Document, b: Document, tolerance: float) -> list[str]:
     lines = [f"suite: {a.suite} became {b.suite}"] if a.suite != b.suite else []
     lines += [f"changes: {list(a.changes)} became {list(b.changes)}"] if a.changes != b.changes else []
     lines += _names("case", a.cases, b.cases)
-    for name in a.cases.keys() & b.cases.keys():
+    for name in (name for name in a.cases if name in b.cases):
         lines += [f"{name}: {line}" for line in _case(a.cases[name], b.cases[name], tolerance)]
-    order = list(a.cases)
-    return sorted(lines, key=lambda line: next((i for i, name in enumerate(order) if line.startswith(f"{name}: ")), -1))
+    return lines
 
 
 def _names(what: str, a: Iterable[str], b: Iterable[str]) -> Iterator[str]:
@@ -44,6 +43,7 @@ def _case(a: Case, b: Case, tolerance: float) -> Iterator[str]:
         yield from (
             f"{row}: {line}" for line in _row([(s, x, y) for s, x, y in pairs if x is not None and y is not None], tolerance)
         )
+    yield from _runs(a, b, seeds)
     floor = [f for s in seeds for f in _floor(s, a, b, tolerance)]
     yield from _told(floor, len(seeds), "retrained: ")
 
@@ -66,9 +66,16 @@ def _values(seed: str, a: Arm, b: Arm, tolerance: float) -> Iterator[Found]:
             yield seed, f"{key} ({phase})", old, new
 
 
+def _runs(a: Case, b: Case, seeds: list[str]) -> Iterator[str]:
+    for seed in seeds:
+        old, new = a.seeds[seed].retrained.runs, b.seeds[seed].retrained.runs
+        if old != new:
+            yield f"retrained: seed {seed}: {old} models became {new}"
+
+
 def _floor(seed: str, a: Case, b: Case, tolerance: float) -> Iterator[Found]:
     first, second = a.seeds[seed].retrained.phases, b.seeds[seed].retrained.phases
-    for phase in first.keys() & second.keys():
+    for phase in sorted(first.keys() & second.keys()):
         for key in sorted(first[phase].keys() & second[phase].keys()):
             for i, (old, new) in enumerate(zip(first[phase][key], second[phase][key], strict=False)):
                 if differs(old, new, tolerance):

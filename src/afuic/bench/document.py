@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from afuic.errors import StoreError
-from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share
+from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
 
 VERSION = "afuic-bench/1"
 FILE, RECORD = "bench.json", "suite.json"
@@ -68,7 +68,9 @@ class Arm(Record):
 
     outcome: Outcome = Field(description="released; diverged: its model became NaN; failed: it released no model")
     reason: str | None = Field(description="why it diverged or failed")
-    commit: str | None = Field(description="commit it was run at; ends in +changes where the source differed from it")
+    commit: str | None = Field(
+        description="commit it was run at, +changes where the source differed; several where it was resumed"
+    )
     costs: Costs
     spent: Spent
     healing: tuple[Healing, ...] = Field((), description="how long each request was healed")
@@ -210,9 +212,7 @@ def load(place: Path) -> Document:
     try:
         return Document.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        item = error.errors()[0]
-        where = ".".join(str(part) for part in item["loc"]) or "the document"
-        raise StoreError(f"{path}: {where}: {item['msg'].lower()}; restore it or run the suite again") from None
+        raise StoreError(f"{path}: {fault(error)}; restore it or run the suite again") from None
 
 
 if __name__ == "__main__":

@@ -16,23 +16,12 @@ from afuic.bench.document import Arm, Costs, Curve, Outcome, Phases, Retrained, 
 from afuic.bench.extras import EXTRAS
 from afuic.bench.task import RESULT, about
 from afuic.config import Config
-from afuic.engines.arm import measured_probs, outcome
+from afuic.engines.description import of_others, requested
+from afuic.engines.finished import measured_probs, outcome
 from afuic.evaluate.distance import js, js_to_set
-from afuic.evaluate.gaps import spread, z
+from afuic.evaluate.gaps import AFTER, MEASURES, spread, z
 from afuic.evaluate.resurfacing import resurfacing
 
-AFTER = ("released", "final")
-PLAIN = (
-    "accuracy",
-    "balanced_accuracy",
-    "auroc",
-    "ece",
-    "forget_accuracy",
-    "forget_loss",
-    "asr",
-    "asr_excess",
-    "mia_auc",
-)
 COLUMNS = ("t", "accuracy", "forget_accuracy", "forget_loss", "asr_excess")
 NOTHING: dict[str, Any] = {"phases": {}, "curve": [], "applied": {}}
 """What a past that could not be run is taken for."""
@@ -70,11 +59,11 @@ def complete(place: Place) -> bool:
 def gather(place: Place, rows: Iterable[str]) -> Seed:
     """One seed: its reference, and every row that is finished."""
     past = NOTHING | outcome(place.past.parent, place.past.name)
-    reference = Reference(place, sum(_others(place, past).values()))
+    reference = Reference(place, of_others(place.config, past["applied"]))
     finished = [name for name in rows if (place.folder / name / RESULT).exists()]
     return Seed.model_validate(
         {
-            "requests": _requests(place.config),
+            "requests": requested(place.config),
             "clients": about(place.past).get("clients", {}),
             "before": _values(past["phases"].get("before", {}), place.config),
             "past": _curve(past["curve"]),
@@ -121,8 +110,8 @@ class Reference:
         out: Phases = {}
         for p, values in phases.items():
             if p in self.phases:
-                kept = {m: [v for i, v in enumerate(each) if i != without] for m, each in self.phases[p].items()}
-                out[p] = {m: z(v, **spread([k for k in kept[m] if k is not None])) for m, v in values.items() if m in kept}
+                others = {m: [v for i, v in enumerate(each) if i != without] for m, each in self.phases[p].items()}
+                out[p] = {m: z(v, **spread([o for o in others[m] if o is not None])) for m, v in values.items() if m in others}
         return out
 
     @property
@@ -184,7 +173,8 @@ def _arm(place: Place, name: str, reference: Reference) -> Arm:
     for p, values in phases.items():
         probs = measured_probs(place.folder, name, p)
         values["js_to_retrain"] = None if probs is None else js_to_set(probs, reference.probs[p])
-    phases |= {"after": worst} if (worst := after(found, reference.runs)) else {}
+    worst = after(found, reference.runs) if found["failed"] is None else {}
+    phases |= {"after": worst} if worst else {}
     extra = {m: v for each in place.extras for m, v in EXTRAS[each].of(place, name).items()}
     phases |= {"extra": extra} if extra else {}
     past = outcome(at.parent, at.name)
@@ -258,25 +248,7 @@ def _values(phase: Found, config: Config) -> Values:
     gone = {r.client for r in config.requests if r.patients is None}
     staying = [v for name, v in phase["hospitals"].items() if name not in gone and v is not None]
     own = None if first.patients is None else phase["hospitals"][first.client]
-    return {m: phase[m] for m in PLAIN} | {"worst_hospital": min(staying, default=None), "own_hospital": own}
-
-
-def _others(place: Place, past: Found) -> dict[str, int]:
-    gone = {r.client for r in place.config.requests if r.patients is None}
-    return {name: count for name, count in past["applied"].items() if name not in gone}
-
-
-def _requests(config: Config) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"request-{i}",
-            "client": r.client,
-            "patients": r.patients if r.patients is None or isinstance(r.patients, int) else len(r.patients),
-            "t": r.at * config.clock.horizon_s,
-            "target_online": r.target_online,
-        }
-        for i, r in enumerate(config.requests)
-    ]
+    return {m: phase[m] for m in MEASURES} | {"worst_hospital": min(staying, default=None), "own_hospital": own}
 
 
 def _curve(points: Sequence[Found]) -> Curve | None:

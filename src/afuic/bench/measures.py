@@ -51,6 +51,7 @@ SINCE = (
 """What the curve shows from the release on."""
 EXTRA = (
     Shown("relearn_steps", "Steps to relearn", whole),
+    Shown("relearn_censored", "… not within the limit", percent),
     Shown("relearn_ratio", "… over retraining's", rate),
     Shown("ulira_auc", "U-LiRA AUC", number),
     Shown("ulira_auc_low", "… from", number),

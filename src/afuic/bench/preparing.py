@@ -13,6 +13,8 @@ from afuic.data import federate, load
 from afuic.data.npz import write_dataset
 from afuic.rng import stream
 
+PREPARED = "prepared"
+"""Folder for data sets made here, below that of the suite."""
 SITES = 6
 RARE = 1
 """The class that one hospital alone is given; of BloodMNIST, eosinophils."""
@@ -26,8 +28,8 @@ def largest(config: Config, _: Path) -> tuple[str, ...]:
 
 
 def only_holder(config: Config, folder: Path) -> tuple[str, ...]:
-    """The data set dealt evenly to six sites, but for one class, which hospital-0 alone has; kept as an npz in ``folder``."""
-    path = folder / f"only-holder-{Path(config.data.name).stem}.npz"
+    """The data set dealt evenly to six sites, but for one class, which hospital-0 alone has; kept as an npz below ``folder``."""
+    path = folder / PREPARED / f"only-holder-{Path(config.data.name).stem}.npz"
     if not path.exists():
         whole = load(config.data.name)
         site = stream(0, "only holder").integers(0, SITES, len(whole))

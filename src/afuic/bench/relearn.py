@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afuic.engines import relearn as engine
-from afuic.engines.arm import measured_model
+from afuic.engines.finished import measured_model
 from afuic.evaluate.relearn import Relearned, ratio
 from afuic.params import Params
 from afuic.store.files import read_json, write_json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from afuic.bench.task import Task
 
 FOLDER = "relearn"
-STEPS, RATIO = "relearn_steps", "relearn_ratio"
+STEPS, CENSORED, RATIO = "relearn_steps", "relearn_censored", "relearn_ratio"
 
 
 def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
@@ -38,21 +38,30 @@ def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:
 
 
 def of(place: Any, row: str) -> dict[str, float | None]:
-    """Steps, and their ratio to the retrained models' median."""
+    """Steps, whether counting stopped before they were enough (then steps and ratio are the least they can be), and their ratio to the
+    retrained models' median.
+    """
     own, others = _read(place, row), [_read(place, name) for name in place.names]
     if own is None:
         return {}
-    return {STEPS: float(own.steps), RATIO: ratio(own, [o for o in others if o is not None]).value}
+    return _counted(own) | {RATIO: ratio(own, [o for o in others if o is not None]).value}
 
 
 def reference(place: Any, names: Sequence[str]) -> dict[str, list[float | None]]:
-    """Each retrained model's steps, and their ratio to the median of the others."""
+    """The same of each retrained model, the ratio to the median of the others."""
     found = [_read(place, name) for name in names]
     if all(f is None for f in found):
         return {}
     others = [[f for k, f in enumerate(found) if k != i and f is not None] for i in range(len(found))]
     ratios = [None if f is None else ratio(f, rest).value for f, rest in zip(found, others, strict=True)]
-    return {STEPS: [None if f is None else float(f.steps) for f in found], RATIO: ratios}
+    counted = [_counted(f) for f in found]
+    return {m: [each[m] for each in counted] for m in (STEPS, CENSORED)} | {RATIO: ratios}
+
+
+def _counted(found: Relearned | None) -> dict[str, float | None]:
+    if found is None:
+        return {STEPS: None, CENSORED: None}
+    return {STEPS: float(found.steps), CENSORED: float(found.censored)}
 
 
 def _read(place: Any, name: str) -> Relearned | None:

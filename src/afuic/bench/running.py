@@ -6,6 +6,7 @@ is whole.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,21 +14,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from afuic.bench import origin, room
+from afuic.bench import room
 from afuic.bench.document import FILE, RECORD, Case, Document, Row, Seed, Sweep
 from afuic.bench.gathering import Place, complete, gather
 from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
+from afuic.bench.preparing import PREPARED
 from afuic.bench.remaining import Remaining
 from afuic.bench.suite import Variant
-from afuic.bench.task import ARMS, Task, about, work
+from afuic.bench.task import ARMS, RESULT, Task, about, work
 from afuic.bench.variants import REFERENCE, rows
 from afuic.config import Config
-from afuic.engines import pool
+from afuic.engines import origin, pool
 from afuic.engines.arm import Progress
 from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
-from afuic.store.files import read_json, write_bytes, write_json
+from afuic.store.files import holding, read_json, write_bytes, write_json
 
+DATA = ("name", "calibration_from")
+"""Options of [data] that name a data set or a file."""
 Sink = Callable[[Progress, Remaining], None]
 
 
@@ -37,16 +41,18 @@ def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None
     StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
     """
     try:
-        return _run(selection, out, jobs, progress or (lambda *_: None))
+        _check_folder(selection, out)
+        every = tasks(selection, out)
+        with holding(out):
+            return _run(selection, every, out, jobs, progress or (lambda *_: None))
     except RunInterrupted:
         raise RunInterrupted(f"stopped; the same command goes on with what {out} holds") from None
     except AfuicError as error:
         raise type(error)(str(error).replace("with --resume", "with the same command")) from None
 
 
-def _run(selection: Selection, out: Path, jobs: int, show: Sink) -> Document:
+def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show: Sink) -> Document:
     _check_folder(selection, out)
-    every = tasks(selection, out)
     whole = _claim(selection, every, out)
     root = out / ARMS
     todo = [task for task in every if not task.done(root)]
@@ -74,7 +80,7 @@ def _stage(todo: Sequence[Task], root: Path, jobs: int, progress: Callable[[Prog
 def _check_folder(selection: Selection, out: Path) -> None:
     """StoreError when the folder holds anything but a run of this suite with these changes."""
     if not (out / RECORD).exists():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(path.name != PREPARED for path in out.iterdir()):
             raise StoreError(f"{out}: is not empty and holds no suite of afuic; choose another folder with --out")
         return
     kept = read_json(out / RECORD)
@@ -85,7 +91,7 @@ def _check_folder(selection: Selection, out: Path) -> None:
 
 def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
     """Write down what is run here, and give all that ever was; StoreError when an arm was begun with other settings."""
-    path, mine = out / RECORD, {task.name: _digest(task) for task in every}
+    path, mine = out / RECORD, {task.name: fingerprint(task) for task in every}
     kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": 0}
     odd = next((name for name, digest in mine.items() if kept["arms"].get(name, digest) != digest), None)
     if odd is not None:
@@ -97,13 +103,25 @@ def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
     return replace(selection, cases=cases, seeds=seeds, methods=None)
 
 
+def fingerprint(task: Task) -> str:
+    """What decides the numbers of a task; its data files by what is in them, since they may be moved, and the suite's folder with them."""
+    values = json.loads(task.config)
+    named = {key: _content(name) for key in DATA if (name := values["data"][key]) is not None}
+    return _digest(replace(task, config=json.dumps(values | {"data": values["data"] | named})))
+
+
+@functools.lru_cache(maxsize=64)
+def _content(name: str) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).is_file() else name
+
+
 def _digest(task: Task) -> str:
     """What decides the numbers of a task. Other methods may join a suite later, so the list of methods is not part of it, but of a past
     what it has kept ready for them is.
     """
     values = json.loads(task.config)
-    methods = [METHODS[name] for name in values["methods"]]
-    ready = [any(m.history for m in methods), any(m.pauses for m in methods)] if task.past else []
+    needs = [METHODS[name].configure({}).needs for name in values["methods"]]
+    ready = [any(n.history for n in needs), any(n.last_models for n in needs)] if task.past else []
     settings = [values | {"methods": []}, ready, task.options, task.method, task.family, task.until]
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -122,10 +140,12 @@ class _Book:
     """The document as it grows: a seed of a case is taken in as soon as all of its tasks are done."""
 
     def __init__(self, selection: Selection, out: Path, every: Sequence[Task]) -> None:
-        self.selection, self.out, self.every = selection, out, every
+        self.selection, self.out = selection, out
+        self.asked: list[str] = list(read_json(out / RECORD)["arms"])
         self.groups = {(g.plan.case.name, g.plan.seed): g for g in _groups(selection, out, every)}
         self.seeds: dict[tuple[str, int], Seed] = {}
-        self.todo = {key: {n for n in g.tasks if not _find(every, n).done(out / ARMS)} for key, g in self.groups.items()}
+        done = {task.name for task in every if task.done(out / ARMS)}
+        self.todo = {key: set(g.tasks - done) for key, g in self.groups.items()}
 
     def note(self, task: str) -> None:
         """A task is done; take in what is whole now, and write."""
@@ -166,7 +186,7 @@ class _Book:
             retrained=max((len(g.place.names) for g in self.groups.values()), default=suite.retrained),
             sweep=None if sweep is None else Sweep(label=sweep.label, by=sweep.by, costs=sweep.costs),
             skipped={n: why for n in self.selection.cases if (why := skipped(suite.case(n))) is not None},
-            missing=tuple(sorted(name for left in self.todo.values() for name in left)),
+            missing=tuple(sorted(name for name in self.asked if not (self.out / ARMS / name / RESULT).exists())),
             cases={n: self._case(n) for n in self.selection.cases if any(name == n for name, _ in self.seeds)},
         )
 
@@ -185,7 +205,7 @@ class _Book:
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with data sets by their name alone, wherever their files lie."""
-    names = {key: config["data"][key] for key in ("name", "calibration_from")}
+    names = {key: config["data"][key] for key in DATA}
     return config | {"data": config["data"] | {key: name and Path(name).name for key, name in names.items()}}
 
 
@@ -207,10 +227,6 @@ def _groups(selection: Selection, out: Path, every: Sequence[Task]) -> Iterator[
 
 def _reference(task: Task) -> bool:
     return task.local == PAST or task.local.startswith(REFERENCE)
-
-
-def _find(every: Sequence[Task], name: str) -> Task:
-    return next(task for task in every if task.name == name)
 
 
 def _row(v: Variant) -> Row:

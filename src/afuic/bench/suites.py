@@ -139,7 +139,7 @@ CALIBRATION = Suite(
     question="How much of each method's result comes from calibration, and how much from a calibration that was shown the trigger?",
     base=LONG,
     cases=(BLOOD, ORGAN),
-    calibrations=("none", "blind", "oracle"),
+    calibrations=("fixed", "none", "blind", "oracle"),
     seeds=3,
 )
 

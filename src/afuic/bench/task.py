@@ -17,10 +17,11 @@ from typing import Any
 
 from afuic.bench import relearn, ulira
 from afuic.bench.meter import Metered
-from afuic.bench.origin import commit
 from afuic.config import Config
 from afuic.engines.arm import Arm, Progress, Run
+from afuic.engines.description import hospitals
 from afuic.engines.laboratory import Laboratory, prepare
+from afuic.engines.origin import commit
 from afuic.engines.shadows import Witness
 from afuic.errors import AfuicError, StoreError
 from afuic.store.files import read_json, write_json
@@ -88,6 +89,8 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
         return
     progress(Progress(arm.name, 0.0, 0.0, 0, "beginning", "running"))
     resumed = (place / "checkpoint.json").exists()
+    noted = {"commit": _commits(place) if resumed else commit(), "resumed": True}
+    write_json(place / ABOUT, noted)
     began = time.monotonic()
     more: Mapping[str, Any] = {}
     note = "done"
@@ -99,7 +102,7 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
     except AfuicError as error:
         write_json(place / RESULT, {"error": f"{type(error).__name__}: {error}"})
         note = str(error)
-    write_json(place / ABOUT, {"commit": commit(), "seconds": time.monotonic() - began, "resumed": resumed, **more})
+    write_json(place / ABOUT, noted | {"seconds": time.monotonic() - began, "resumed": resumed, **more})
     progress(Progress(arm.name, 1.0, 1.0, 0, note, "done"))
 
 
@@ -110,8 +113,14 @@ def _check_past(root: Path, task: Task) -> None:
         raise AfuicError(f"the past of {task.local} could not be run: {why}")
 
 
+def _commits(place: Path) -> str | None:
+    """The commits that what is resumed here has been run at, in order."""
+    known, now = about(place).get("commit"), commit() or "unknown"
+    return known if known is None or now in known.split(", ") else f"{known}, {now}"
+
+
 def about(place: Path) -> dict[str, Any]:
-    """What was noted beside a task's result; empty where the process was stopped between the two."""
+    """What was noted beside a task's result; the commit alone where the process was stopped between the two."""
     return dict(read_json(place / ABOUT)) if (place / ABOUT).exists() else {}
 
 
@@ -131,21 +140,13 @@ def _arm(root: Path, task: Task, progress: Sink) -> Mapping[str, Any]:
     if not arm.past:
         _drop_checkpoint(place)
     cpu = time.process_time() - cpu
-    return {"cpu_s": cpu, "own_s": max(cpu - metered.seconds, 0.0), "checkpoint_bytes": size, "clients": _clients(lab)}
+    return {"cpu_s": cpu, "own_s": max(cpu - metered.seconds, 0.0), "checkpoint_bytes": size, "clients": hospitals(lab)}
 
 
 def _drop_checkpoint(place: Path) -> None:
     for file in place.glob("checkpoint*"):
         with suppress(OSError):
             file.unlink()
-
-
-def _clients(lab: Laboratory) -> dict[str, dict[str, Any]]:
-    slowness = lab.fleet.slowness
-    return {
-        name: {"images": len(data), "triggered": int(data.triggered.sum()), "slowness": slowness[name]}
-        for name, data in lab.federation.clients.items()
-    }
 
 
 KINDS: dict[str, Callable[[Path, Task, Sink], Mapping[str, Any]]] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afuic.engines.arm import measured_model, measured_probs
+from afuic.engines.finished import measured_model, measured_probs
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.shadows import RETRAIN, Shadows
 from afuic.evaluate.judge import Probs

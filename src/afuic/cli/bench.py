@@ -137,8 +137,10 @@ def _tell(document: Document, folder: Path) -> None:
 
     for line in failures(document):
         typer.echo(f"afuic: {line}", err=True)
-    for missing in document.missing:
-        typer.echo(f"afuic: {missing} is missing", err=True)
+    if document.missing:
+        more = len(document.missing) - 1
+        also = f" and {more} more that were asked for here are" if more else " was asked for here and is"
+        typer.echo(f"afuic: {document.missing[0]}{also} missing; go on with its method and case to have it", err=True)
     typer.echo(f"results: {folder / FILE}")
     typer.echo(f"tables and figures: afuic bench report {folder}")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,24 +19,25 @@ import torch
 from afuic import aggregate, config
 from afuic.aggregate import server_optimizer
 from afuic.config import Config
+from afuic.engines.finished import PROBS
+from afuic.engines.journaling import lines
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
 from afuic.erase import METHODS, augment, calibrate, carriers, configured, ledger, method, rounds, scrub
-from afuic.errors import ParamsError, StoreError
+from afuic.errors import ParamsError
 from afuic.params import Params, digest
 from afuic.protocol import Rules, State, effects, events, initial, requests, state
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
-from afuic.protocol.requests import Phase
+from afuic.protocol.requests import Phase, Record
 from afuic.rng import PathPart
 from afuic.store import codec
-from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+from afuic.store.files import holding, write_json, write_tensors
 from afuic.store.journal import Journal
 
 PREFIX = "prefix"
 CHECKPOINT_TICKS = 5
 PATIENCE = 8.0
-NO_GAP = (None, None)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Progress:
 class Arm:
     """``after``: the arm whose end it branches from; ``family`` names its random streams. ``until``: "request" makes it a past whatever
     its family; "release" ends it there, for those who ask what was released and not what became of it. ``lean``: on branching, what the
-    past has kept ready for other methods is dropped, so that it is not counted as stored for this one.
+    past has kept ready for other methods is dropped, so that this one's checkpoints need not hold it.
     """
 
     name: str
@@ -122,7 +123,7 @@ class Run:
         self, lab: Laboratory, folder: Path, arm: Arm, progress: Callable[[Progress], None], judge: Measures | None = None
     ) -> None:
         self.lab, self.folder, self.arm, self.progress = lab, folder / arm.name, arm, progress
-        self.judge = judge or lab.judge
+        self.judge, self.worker = judge or lab.judge, lab.worker(arm.family)
         self.requests = lab.requests()
         self.first_t, self.last_t = self.requests[0].t, self.requests[-1].t
         self.horizon = lab.config.clock.horizon_s
@@ -130,21 +131,24 @@ class Run:
         self.just_released = False
 
     def run(self) -> None:
-        """Run or resume to the end and write result.json; an arm that is done is left alone."""
+        """Run or resume to the end and write result.json; an arm that is done is left alone.
+
+        What a killed run has left running works on until it notices; it is waited for, so that no two write into one folder.
+        """
+        with holding(self.folder, wait=True):
+            self._run()
+
+    def _run(self) -> None:
         if (self.folder / "result.json").exists():
             self._report("done", "done before")
             return
-        world, lines = self._resume()
-        fresh = lines == 0
-        with Journal(self.folder / "events.jsonl", lines) as self.journal:
-            self.sim = Simulator(self.lab.rules(self.arm.method), self.lab.fleet, self._worker(), world, self._watch)
-            if fresh:
+        world, count = self._resume()
+        with Journal(self.folder / "events.jsonl", count) as self.journal:
+            self.sim = Simulator(self.lab.rules(self.arm.method), self.lab.fleet, self.worker, world, self._watch)
+            if count == 0:
                 self._prepare()
             self._live()
             self._finish()
-
-    def _worker(self) -> Any:
-        return self.lab.worker(self.arm.family)
 
     def _resume(self) -> tuple[World, int]:
         if (self.folder / "checkpoint.json").exists():
@@ -152,9 +156,10 @@ class Run:
             return world, int(extra["count"])
         if self.arm.after is not None:
             (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
+            world.account = replace(world.account, bytes_stored=0)
             return own(world, self.lab.rules(self.arm.method)) if self.arm.lean else world, 0
         start = 0.0 if self.arm.past else self.first_t
-        return World(initial(self._worker().initial()), start), 0
+        return World(initial(self.worker.initial()), start), 0
 
     def _prepare(self) -> None:
         if self.arm.after is None:
@@ -225,16 +230,7 @@ class Run:
             "after_per_client": after if self.notes.released_t is not None else 0.0,
             "failed": self._failure(),
             "requests": {r.id: {"phase": r.phase.value, "notes": list(r.notes)} for r in known},
-            "healing": [
-                {
-                    "request": r.id,
-                    "steps": r.heal_steps,
-                    "gap_before": (r.heal_gap or NO_GAP)[0],
-                    "gap_after": (r.heal_gap or NO_GAP)[1],
-                }
-                for r in known
-                if r.heal_steps is not None
-            ],
+            "healing": [_healing(r) for r in known if r.heal_steps is not None],
         }
 
     def _failure(self) -> str | None:
@@ -258,91 +254,46 @@ class Run:
             self.just_released = True
 
     def _measure_point(self) -> None:
-        try:
-            point = self.judge.point(self.world.state.model)
-        except ParamsError as error:
-            self.notes.failed = f"diverged: {error}"
-            return
-        self.notes.curve.append({"t": self.world.t, "version": self.world.state.version, **point})
+        point = self._judged(self.judge.point)
+        if point is not None:
+            self.notes.curve.append({"t": self.world.t, "version": self.world.state.version, **point})
 
     def _measure_phase(self, name: str) -> None:
-        model = self.world.state.model
+        found = self._judged(self.judge.phase_and_probs)
+        if found is not None:
+            (phase, probs), st = found, self.world.state
+            self.notes.phases[name] = {"t": self.world.t, "version": st.version, **phase}
+            write_tensors(self.folder / f"{name}.safetensors", {**st.model, PROBS: torch.from_numpy(probs.astype(np.float32))})
+
+    def _judged(self, measure: Callable[[Params], Any]) -> Any:
+        """What is measured of the present model; None, and noted, where it has diverged."""
         try:
-            phase, probs = self.judge.phase_and_probs(model)
+            return measure(self.world.state.model)
         except ParamsError as error:
             self.notes.failed = f"diverged: {error}"
-            return
-        self.notes.phases[name] = {"t": self.world.t, "version": self.world.state.version, **phase}
-        write_tensors(self.folder / f"{name}.safetensors", {**model, "probs:": torch.from_numpy(probs.astype(np.float32))})
+            return None
 
     def _report(self, kind: str, note: str) -> None:
         world = getattr(self, "sim", None) and self.world
         t, version = (world.t, world.state.version) if world else (self.horizon, 0)
-        end = self._end() if world and (self.notes.released_t or self.arm.past) else self._guess()
+        guess = self.horizon + (self.first_t if self.arm.method == "retrain" else 0.0)
+        end = self._end() if world and (self.notes.released_t is not None or self.arm.past) else guess
         self.progress(Progress(self.arm.name, t, max(end, t) if kind != "done" else t, version, note, kind))
-
-    def _guess(self) -> float:
-        return self.horizon + (self.first_t if self.arm.method == "retrain" else 0.0)
 
     def _doing(self) -> str:
         moving = [r for r in self.world.state.requests.values() if not r.phase.terminal]
         return ", ".join(f"{r.id} {r.phase.value}" for r in moving) or "training"
 
 
+def _healing(r: Record) -> dict[str, Any]:
+    before, after = r.heal_gap or (None, None)
+    return {"request": r.id, "steps": r.heal_steps, "gap_before": before, "gap_after": after}
+
+
 def own(world: World, rules: Rules) -> World:
-    """The world with no more kept ready than these rules keep, and the count of bytes stored begun anew."""
+    """The world with no more kept ready than these rules keep."""
     known = world.state
     clients = {name: c if rules.last_models else replace(c, last=None) for name, c in known.clients.items()}
     history, average = known.history if rules.history else (), known.average if rules.average else None
     world.state = replace(known, clients=clients, history=history, average=average)
-    world.account = replace(world.account, bytes_stored=0)
     return world
-
-
-def outcome(folder: Path, arm: str) -> dict[str, Any]:
-    """The result of an arm that is done."""
-    value = read_json(folder / arm / "result.json")
-    if not isinstance(value, dict):
-        raise StoreError(f"{folder / arm / 'result.json'}: not an arm's result")
-    return value
-
-
-def measured_probs(folder: Path, arm: str, phase: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Test-set probabilities [n, classes] of an arm at a phase; None when it never got there."""
-    path = folder / arm / f"{phase}.safetensors"
-    return read_tensors(path)["probs:"].double().numpy() if path.exists() else None
-
-
-def measured_model(folder: Path, arm: str, phase: str) -> Params | None:
-    """The model of an arm at a phase; None when it never got there."""
-    path = folder / arm / f"{phase}.safetensors"
-    return {k: v for k, v in read_tensors(path).items() if k != "probs:"} if path.exists() else None
-
-
-def lines(arm: str, count: int, event: Event, before: State, after: State, facts: Iterable[Effect]) -> Iterable[dict[str, Any]]:
-    """The journal's lines for one event: the event with the digests of its tensors and of the model after it, then facts."""
-    stated = [f for f in facts if isinstance(f, effects.Moved | effects.Released | effects.Lost)]
-    head = {"arm": arm, "seq": count, "t": event.t, "event": type(event).__name__, **_plain(event)}
-    yield {**head, **_fate(facts), **({} if after.model is before.model else {"digest": digest(after.model)})}
-    for offset, fact in enumerate(stated, 1):
-        yield {"arm": arm, "seq": count + offset, "t": event.t, "event": type(fact).__name__, "fact": True, **_plain(fact)}
-
-
-def _fate(facts: Iterable[Effect]) -> dict[str, Any]:
-    for fact in facts:
-        if isinstance(fact, effects.Applied):
-            return {"outcome": "applied", "staleness": fact.staleness, "carrier": fact.carrier}
-        if isinstance(fact, effects.Buffered):
-            return {"outcome": "buffered", "staleness": fact.staleness}
-        if isinstance(fact, effects.Quarantined):
-            return {"outcome": "quarantined", "reason": fact.reason}
-        if isinstance(fact, effects.Lost) and fact.count == 1 and fact.request is not None:
-            return {"outcome": "dropped", "reason": fact.reason}
-    return {}
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    if not is_dataclass(value):
-        return {}
-    items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "t"}
-    return {name: digest(v) if codec.is_params(v) else v for name, v in items.items()}

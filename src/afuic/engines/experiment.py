@@ -7,11 +7,8 @@ that the run is whole.
 from __future__ import annotations
 
 import functools
-import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +17,26 @@ import tomli_w
 import torch
 
 from afuic.config import Config, load
-from afuic.engines import pool
-from afuic.engines.arm import Arm, Progress, Run, arms, measured_model, measured_probs, outcome, past_of
+from afuic.engines import origin, pool
+from afuic.engines.arm import Arm, Progress, Run, arms, past_of
+from afuic.engines.description import hospitals, of_others, requested
+from afuic.engines.finished import measured_model, measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS, check_options, configured
 from afuic.errors import StoreError
 from afuic.evaluate import results as written
 from afuic.evaluate.distance import floor, js, js_to_set
-from afuic.evaluate.gaps import spread, z
+from afuic.evaluate.gaps import AFTER, MEASURES, spread, z
 from afuic.evaluate.results import Results
 from afuic.evaluate.resurfacing import resurfacing
-from afuic.store.files import write_bytes, write_tensors
+from afuic.store.files import holding, write_bytes, write_tensors
 from afuic.store.journal import merge
 
 __all__ = ["Progress", "recorded_config", "run"]
 
 RECORD = "config.toml"
 Sink = Callable[[Progress], None]
-AFTER = ("released", "final")
-GAPS = (
-    "accuracy",
-    "balanced_accuracy",
-    "auroc",
-    "ece",
-    "forget_accuracy",
-    "forget_loss",
-    "asr",
-    "asr_excess",
-    "mia_auc",
-    "js_to_retrain",
-)
+GAPS = (*MEASURES, "js_to_retrain")
 
 
 def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = False, progress: Sink | None = None) -> Results:
@@ -65,12 +52,13 @@ def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = Fa
         shutil.rmtree(out / "arms", ignore_errors=True)  # a stop between the two leaves it behind
         return written.load(out / "results.json")
     lab = laboratory(config)
-    _claim(config, out)
     every = arms(config)
-    for arm in every:
-        report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
-    pool.run(run_arm, config, out / "arms", every, jobs or 1, report)
-    return _conclude(lab, out, every)
+    with holding(out):
+        _claim(config, out)
+        for arm in every:
+            report(Progress(arm.name, 0.0, config.clock.horizon_s, 0, "waiting", "waiting"))
+        pool.run(run_arm, config, out / "arms", every, jobs or 1, report)
+        return _conclude(lab, out, every)
 
 
 def run_arm(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
@@ -135,13 +123,12 @@ def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
             "schema": written.VERSION,
             "name": config.name,
             "seed": config.seed,
-            "commit": _commit(),
-            "versions": {"afuic": version("afuic"), "python": platform.python_version()}
-            | {name: version(name) for name in ("torch", "numpy")},
-            "machine": {"system": platform.system(), "processor": platform.machine(), "cores": pool.cores()},
+            "commit": origin.commit(),
+            "versions": origin.versions(),
+            "machine": origin.machine(),
             "config": config.model_dump(mode="json"),
-            "requests": _requests(lab),
-            "clients": _clients(lab),
+            "requests": requested(config),
+            "clients": hospitals(lab),
             "methods": methods,
             "retrained": reference.document(),
         }
@@ -219,7 +206,7 @@ def _method(
         "erasure_latency_s": latency,
         "latency_to_retrain": latency / retraining if latency is not None and retraining else None,
         "stall_client_s": account["stall_client_s"],
-        "updates_lost": found["lost"] + (_others(lab, past["applied"]) if name == "retrain" else 0),
+        "updates_lost": found["lost"] + (of_others(lab.config, past["applied"]) if name == "retrain" else 0),
         "updates_quarantined": found["quarantined"],
         "bytes_moved": int(account["bytes_moved"]),
         "bytes_stored": int(account["bytes_stored"]),
@@ -237,27 +224,6 @@ def _method(
     }
 
 
-def _others(lab: Laboratory, applied: Mapping[str, int]) -> int:
-    erased = {r.client for r in lab.config.requests if r.patients is None}
-    return sum(count for name, count in applied.items() if name not in erased)
-
-
-def _requests(lab: Laboratory) -> list[dict[str, Any]]:
-    pairs = zip(lab.requests(), lab.config.requests, strict=True)
-    return [
-        {"id": e.request, "client": e.client, "patients": e.patients, "t": e.t, "target_online": r.target_online}
-        for e, r in pairs
-    ]
-
-
-def _clients(lab: Laboratory) -> dict[str, dict[str, Any]]:
-    slowness = lab.fleet.slowness
-    return {
-        name: {"images": len(data), "triggered": int(data.triggered.sum()), "slowness": slowness[name]}
-        for name, data in lab.federation.clients.items()
-    }
-
-
 def _mean(values: list[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return float(np.mean(known)) if known else None
@@ -267,12 +233,6 @@ def _present(probs: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
     if probs is None:
         raise StoreError("a retrained reference diverged; lower training.lr or aggregation.lr and run again")
     return probs
-
-
-def _commit() -> str | None:
-    here = Path(__file__).parent
-    found = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return found.stdout.strip() or None
 
 
 torch.set_num_threads(1)

@@ -22,8 +22,9 @@ import torch
 
 from afuic.config import Config
 from afuic.engines import pool
-from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, measured_probs, outcome
+from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms
 from afuic.engines.experiment import laboratory
+from afuic.engines.finished import measured_probs, outcome
 from afuic.erase import check_options
 from afuic.errors import ConfigError, DataError, StoreError
 from afuic.evaluate.arrays import Ints
@@ -31,7 +32,7 @@ from afuic.evaluate.judge import Judge, Probs
 from afuic.evaluate.ulira import Scores, confidence
 from afuic.params import Params
 from afuic.rng import PathPart
-from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+from afuic.store.files import holding, read_json, read_tensors, write_json, write_tensors
 
 BEFORE, RETRAIN = "before", "retrain"
 Sink = Callable[[Progress], None]
@@ -87,10 +88,11 @@ def run(config: Config, out: Path, shadows: int, *, jobs: int | None = None, pro
     if shadows < 1:
         raise ConfigError(f"shadows: {shadows} were asked for; give at least 1 (U-LiRA needs 3)")
     check_options(config)
-    if not (out / "config.json").exists():
-        write_json(out / "config.json", config.model_dump(mode="json"))
-    _check(config, out)
-    pool.run(shadow, config, out, [_job(i) for i in range(shadows)], jobs or 1, progress or (lambda _: None))
+    with holding(out):
+        if not (out / "config.json").exists():
+            write_json(out / "config.json", config.model_dump(mode="json"))
+        _check(config, out)
+        pool.run(shadow, config, out, [_job(i) for i in range(shadows)], jobs or 1, progress or (lambda _: None))
     return load(config, out, shadows)
 
 

@@ -112,6 +112,7 @@ class Simulator:
         self.world.state = after
         for effect in effects:
             self._take_up(effect)
+        self._drop(lambda due: isinstance(due.work, fx.Calibrate) and not wanted(self.world.state, due.work))
         self._weigh_store()
         self.watch(event, before, after, effects)
 
@@ -127,16 +128,20 @@ class Simulator:
         elif isinstance(effect, fx.Calibrate):
             self._at_server(effect)
         elif isinstance(effect, fx.Cancel) and (effect.client == SERVER or self.fleet.online(effect.client, now)):
-            self._keep(lambda due: getattr(due.work, "task", None) != effect.task)
+            self._drop(lambda due: getattr(due.work, "task", None) == effect.task)
         elif isinstance(effect, fx.SetTimer):
             self.schedule(ev.TimerFired(now + effect.after_s, effect.request), LAST)
         elif isinstance(effect, fx.Purge):
-            self._keep(lambda due: not isinstance(due.work, fx.Calibrate) or wanted(self.world.state, due.work))
             self.schedule(ev.Purged(now, effect.request), FIRST)
 
-    def _keep(self, condition: Callable[[Due], bool]) -> None:
-        self.world.queue = [due for due in self.world.queue if condition(due)]
-        heapq.heapify(self.world.queue)
+    def _drop(self, condition: Callable[[Due], bool]) -> None:
+        """Take back what nobody waits for any more; the server is not charged for what it had not done yet."""
+        dropped = [due for due in self.world.queue if condition(due)]
+        if dropped:
+            self.world.queue = [due for due in self.world.queue if not condition(due)]
+            heapq.heapify(self.world.queue)
+            left = sum(due.t - self.world.t for due in dropped if _at_the_server(due.work))
+            self._count(server_s=-min(left, self.world.account.server_s))
 
     def _task_images(self) -> float:
         training = self.worker.config.training
@@ -165,19 +170,19 @@ class Simulator:
 
     def _at_server(self, job: fx.Calibrate) -> None:
         event = result(self.worker, self.world.state, self.world.t, job)
+        if event is None:
+            return
         steps = event.steps if isinstance(event, ev.CalibrationDone) else job.spec.steps
         images = len(self.worker.federation.calibration)
         seconds = self.fleet.server_s(job.spec.passes(images, len(job.teachers), steps))
         self._count(server_s=seconds)
         t = self.world.t + seconds
-        self._push(t, NORMAL, None if event is None else replace(event, t=t), job)
+        self._push(t, NORMAL, replace(event, t=t), job)
 
     def _event(self, due: Due) -> Event | None:
-        if due.work is None:
-            return due.event
-        if isinstance(due.work, fx.Calibrate):
-            return due.event if wanted(self.world.state, due.work) else None
-        return result(self.worker, self.world.state, due.t, due.work)
+        return (
+            due.event if due.work is None or due.event is not None else result(self.worker, self.world.state, due.t, due.work)
+        )
 
     def _push(self, t: float, priority: int, event: Event | None, work: Any) -> None:
         heapq.heappush(self.world.queue, Due(t, priority, self.world.sequence, event, work))
@@ -195,26 +200,26 @@ class Simulator:
         self.world.account = replace(account, **{k: getattr(account, k) + v for k, v in more.items()})
 
     def _weigh_store(self) -> None:
-        method = self.rules.method.method
-        held = stored_models(self.world.state, method.removes, method.history) * self.model_bytes
+        held = stored_models(self.world.state, self.rules) * self.model_bytes
         if held > self.world.account.bytes_stored:
             self.world.account = replace(self.world.account, bytes_stored=held)
 
 
-def stored_models(state: State, ledger: bool, history: bool) -> int:
-    """Models kept for erasure's sake: ``ledger`` and ``history`` where they are used, snapshots, teachers, directions, clients' last
-    models, and what rounds remember and have been answered.
+def stored_models(state: State, rules: Rules) -> int:
+    """Models kept for erasure's sake, as far as the rules' method uses them: ledger, history, clients' last models, average and what was
+    healed ahead, which a shared past may hold for others alone; snapshots, teachers, directions, what rounds remember and were answered.
     """
-    kept = [*state.ledger.clients.values(), *state.ledger.server.values()] if ledger else []
-    kept += [c.last for c in state.clients.values() if c.last is not None]
+    needs = rules.method.needs
+    kept: list[Params | None] = [*state.ledger.clients.values(), *state.ledger.server.values()] if needs.ledger else []
+    kept += [c.last for c in state.clients.values()] if needs.last_models else []
+    kept += [past.share for past in state.history] if needs.history else []
+    kept += [state.average] if needs.average else []
+    kept += [shadow.delta for shadow in state.shadows.values()] if rules.ahead is not None else []
     for r in state.requests.values():
-        kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
-    kept += [] if state.average is None else [state.average]
-    kept += [shadow.delta for shadow in state.shadows.values()]
-    kept += [past.share for past in state.history] if history else []
+        kept += [r.snapshot, r.scrubbed, r.direction, *r.teachers]
     for work in (r.work for r in state.requests.values() if r.work is not None):
         kept += [*work.answers.values(), work.round.model, *_models(work.round.memory)]
-    return len({id(m) for m in kept})
+    return len({id(m) for m in kept if m is not None})
 
 
 def _models(value: Any) -> Iterator[Params]:
@@ -228,14 +233,16 @@ def _models(value: Any) -> Iterator[Params]:
             yield from _models(part)
 
 
+def _at_the_server(work: Work | None) -> bool:
+    return isinstance(work, fx.Calibrate) or (isinstance(work, fx.Perform) and work.client == SERVER)
+
+
 def passes(worker: Worker, work: fx.Perform) -> float:
     """Image passes that an order takes its executor; the federation's own training takes the federation's settings."""
     job, training = work.job, worker.config.training
     if isinstance(job, LocalTraining):
         job = job.model_copy(update={"batch": training.batch, "usual": training.steps})
-    site = worker.site(work)
-    retain = site.retain[0] if site.retain else site.calibration
-    return job.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
+    return job.spent(worker.site(work), work.start, work.models, worker.performing(work))
 
 
 def wanted(state: State, job: fx.Calibrate) -> bool:

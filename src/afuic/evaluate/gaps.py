@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+AFTER = ("released", "final")
+"""The phases that are compared with retraining."""
+MEASURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "auroc",
+    "ece",
+    "forget_accuracy",
+    "forget_loss",
+    "asr",
+    "asr_excess",
+    "mia_auc",
+)
+"""What a gap is stated of, each a measure of one model alone."""
+
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
     """``mean`` and sample standard deviation ``sd`` (n - 1) of retrained runs; ``sd`` is None for one run, both for none."""

@@ -145,7 +145,9 @@ class Results(Record):
     version: Literal["afuic-results/1"] = Field(alias="schema", description="version of this document's format")
     name: str = Field(description="name of the experiment")
     seed: Annotated[int, Field(ge=0)] = Field(description="seed from which all randomness is derived")
-    commit: str | None = Field(description="commit of afuic; null outside a checkout")
+    commit: str | None = Field(
+        description="commit of afuic, +changes where the source differed from it; null outside a checkout"
+    )
     versions: dict[str, str] = Field(description="versions of the software that decides the numbers")
     machine: dict[str, str | int] = Field(description="the machine it ran on")
     config: dict[str, JsonValue] = Field(description="the full configuration, every default written out")
@@ -181,10 +183,11 @@ def load(path: Path) -> Results:
     try:
         return Results.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise StoreError(f"{path}: {_first(error)}; restore it or run again") from None
+        raise StoreError(f"{path}: {fault(error)}; restore it or run again") from None
 
 
-def _first(error: ValidationError) -> str:
+def fault(error: ValidationError) -> str:
+    """What is wrong with a document, and where, in a few words: the first of its faults."""
     item = error.errors()[0]
     place = ".".join(str(part) for part in item["loc"]) or "the document"
     more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""

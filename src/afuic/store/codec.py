@@ -8,6 +8,7 @@ alike.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -24,11 +25,13 @@ FORMAT = "afuic-checkpoint/2"
 
 
 def save(path: Path, value: Any, extra: Mapping[str, Any] | None = None) -> None:
-    """Write ``path``.json and the tensors it names. The JSON is written last: it alone makes a checkpoint valid."""
+    """Write ``path``.json and the tensors it names. The JSON is written last: it alone makes a checkpoint valid.
+
+    ``extra`` comes back beside the value; its ``count`` is in the name of the tensors' file.
+    """
     encoder = _Encoder()
     tree = encoder.encode(value)
-    stamp = str(int((extra or {}).get("count", 0)))
-    tensors = path.with_name(f"{path.name}-{stamp}.safetensors")
+    tensors = _unused(path, int((extra or {}).get("count", 0)))
     write_tensors(tensors, encoder.tensors or {"empty": torch.zeros(1)})
     write_json(path.with_suffix(".json"), {"format": FORMAT, "tensors": tensors.name, "extra": extra or {}, "value": tree})
     for old in path.parent.glob(f"{path.name}-*.safetensors"):
@@ -50,6 +53,12 @@ def load(path: Path, classes: Iterable[type]) -> tuple[Any, dict[str, Any]]:
         raise StoreError(
             f"{path.with_suffix('.json')}: broken checkpoint ({type(error).__name__}: {reason}); delete its arm's folder and resume"
         ) from None
+
+
+def _unused(path: Path, count: int) -> Path:
+    """A file that is not there, so that the tensors of the last checkpoint are whole until its JSON is replaced."""
+    names = (f"{path.name}-{count}{f'.{again}' if again else ''}.safetensors" for again in itertools.count())
+    return next(place for name in names if not (place := path.with_name(name)).exists())
 
 
 def is_params(value: Any) -> bool:

@@ -1,9 +1,14 @@
-"""The only durable writes. A file is whole or absent: written under a temporary name, synced, then renamed."""
+"""The only durable writes. A file is whole or absent: written under a temporary name, synced, then renamed.
+
+Nobody else writes meanwhile: a folder is held by one process at a time.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +31,37 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or str(error)
         raise StoreError(f"{path}: cannot be written ({why}); free space or allow writing, then go on with --resume") from error
+
+
+@contextmanager
+def holding(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Within the block no other process holds ``folder``, which is made if need be; the lock ends with the process, however it ends.
+
+    StoreError while another holds it, unless ``wait``. Where the system or the disk knows no locks, nothing is held.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder, wait)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path, wait: bool) -> None:
+    import fcntl  # noqa: PLC0415 - Windows has none
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise StoreError(f"{folder}: another process works there; wait until it has ended, or choose another folder") from None
+    except OSError as error:
+        if error.errno not in {errno.ENOLCK, errno.ENOTSUP, errno.EBADF}:
+            raise StoreError(f"{folder}: cannot be locked ({error.strerror})") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
