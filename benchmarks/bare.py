@@ -16,6 +16,7 @@ from torch.nn import functional
 from afuic.config import Config
 from afuic.erase.augment import medical
 from afuic.erase.calibrate import Calibration, calibrate
+from afuic.erase.orient import Views
 from afuic.learning.train import batches, local_update
 from afuic.params import Params
 from afuic.protocol.effects import Calibrate, Train
@@ -50,28 +51,31 @@ class Plain:
             raise ValueError("the bare loop knows distillation of fixed length with Adam only; set heal.gain to none")
         generator = _stream(self.config, worker, "calibrate", job.job)
         self.module.eval()
-        plan = list(batches(len(self.calibration), spec.batch, spec.steps, generator))
-        soft = torch.stack([self._soft(teacher, torch.unique(torch.cat(plan))) for teacher in job.teachers]).mean(0)
+        views = Views(self.calibration, spec.turned)
+        plan = list(batches(len(views), spec.batch, spec.steps, generator))
+        soft = torch.stack([self._soft(teacher, views, torch.unique(torch.cat(plan))) for teacher in job.teachers]).mean(0)
         parameters = self._load(job.student)
-        self._distil(parameters, soft, spec, plan)
+        self._distil(parameters, views, soft, spec, plan)
         return {name: p.detach().clone() for name, p in self.module.named_parameters()}
 
-    def _distil(self, parameters: list[nn.Parameter], soft: Tensor, spec: Calibration, plan: list[Tensor]) -> None:
+    def _distil(
+        self, parameters: list[nn.Parameter], views: Views, soft: Tensor, spec: Calibration, plan: list[Tensor]
+    ) -> None:
         optimizer = torch.optim.Adam(parameters, lr=spec.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.steps)
         for index in plan:
             optimizer.zero_grad()
-            student = functional.log_softmax(self.module(self.calibration[index]), dim=1)
+            student = functional.log_softmax(self.module(views[index]), dim=1)
             functional.kl_div(student, soft[index], reduction="batchmean").backward()
             nn.utils.clip_grad_norm_(parameters, spec.max_norm)
             optimizer.step()
             schedule.step()
 
     @torch.no_grad()
-    def _soft(self, teacher: Params, used: Tensor) -> Tensor:
+    def _soft(self, teacher: Params, views: Views, used: Tensor) -> Tensor:
         self._load(teacher)
-        taught = torch.cat([self.module(part).softmax(dim=1) for part in torch.split(self.calibration[used], 256)])
-        return taught.new_zeros(len(self.calibration), taught.shape[1]).index_copy(0, used, taught)
+        taught = torch.cat([self.module(views[part]).softmax(dim=1) for part in torch.split(used, 256)])
+        return taught.new_zeros(len(views), taught.shape[1]).index_copy(0, used, taught)
 
     @torch.no_grad()
     def _load(self, params: Params) -> list[nn.Parameter]:
