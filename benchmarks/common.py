@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,16 @@ def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write a benchmark's document and say where."""
     write_json(path, document)
     print(f"wrote {path}")
+
+
+def replaced(page: str, where: str, name: str, script: str, inner: str) -> str:
+    """The page with ``inner`` between the markers of ``name``; exits where one is missing."""
+    begin, end = f"<!-- {name}: written by benchmarks/{script} -->\n", f"<!-- end of {name} -->"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        sys.exit(f"{where}: the markers of {name} are missing; put them back")
+    return before + begin + "\n" + inner + "\n" + end + after
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -101,7 +101,7 @@ class Scale:
         state = self.world.state
         return {
             "applied": state.applied,
-            "models_ledger": stored_models(state, ledger=True),
+            "models_ledger": stored_models(state, self.simulator.rules),
             "models_held": common.models_held(self.world),
             "models_alive": alive / self.model_bytes,
             "resident_mb": resident,

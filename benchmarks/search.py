@@ -6,7 +6,8 @@ trains on for 120 s after its release. The score is blind to the trigger: the me
 retraining in accuracy, forget accuracy and membership AUC; a candidate that diverges or is never released has none. The lowest mean over
 the federations is chosen and becomes the method's default.
 
-    python benchmarks/search.py [--work DIR] [--methods NAME …] [--federations NAME …]      resumable: finished trials are kept
+    python benchmarks/search.py [--work DIR] [--methods NAME …] [--federations NAME …]      resumable: finished trials are kept,
+                                                                                    in DIR and, method by method, in the JSON
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from afuic.engines.finished import outcome
 from afuic.engines.laboratory import Laboratory, prepare
 from afuic.erase import METHODS
 
-TRIALS = {"bloodmnist": 101, "organamnist": 100, "ham10000-rosendahl": 100}
+TRIALS = {"bloodmnist": 100, "organamnist": 100, "ham10000-rosendahl": 100}
 """Federation: its seed."""
 REFERENCES = 2
 SCORED = ("accuracy", "forget_accuracy", "mia_auc")
@@ -65,11 +66,13 @@ def main() -> None:
     for federation in given.federations:
         cfg = configuration(federation)
         folder = given.work / f"{federation}-{cfg.seed}"
-        pool.run(trial, cfg, folder, arms(given.methods), given.jobs, _say)
         for name in given.methods:
+            if [row["options"] for row in scored.get(name, {}).get(federation, ())] == list(candidates()[name]):
+                continue
+            pool.run(trial, cfg, folder, arms(name), given.jobs, _say)
             rows = [score(folder, name, i) for i in range(len(candidates()[name]))]
             scored.setdefault(name, {})[federation] = rows
-        write(given.out, scored)
+            write(given.out, scored)
 
 
 def configuration(federation: str) -> Config:
@@ -78,23 +81,26 @@ def configuration(federation: str) -> Config:
     return config.load(None, (*FEDERATIONS[federation], *BASE, f"seed={TRIALS[federation]}", methods))
 
 
-def arms(methods: list[str]) -> list[Arm]:
+def arms(method: str) -> list[Arm]:
     """The past, the references, and a branch for each candidate; a method with a past of its own has one for each candidate."""
+    places = [place(method, i) for i in range(len(candidates()[method]))]
     references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(REFERENCES)]
-    found = [Arm(PREFIX, "continue", None), *references]
-    for name in methods:
-        for i in range(len(candidates()[name])):
-            past = f"past {name}/{i}" if METHODS[name].clusters else PREFIX
-            found += [Arm(past, name, None)] if past != PREFIX else []
-            found.append(Arm(f"{name}/{i}", name, past))
-    return found
+    if not METHODS[method].clusters:
+        return [Arm(PREFIX, "continue", None), *references, *(Arm(name, method, PREFIX) for name in places)]
+    own = [Arm(f"past of {name}", method, None) for name in places]
+    return [*own, *references, *(Arm(name, method, past.name) for name, past in zip(places, own, strict=True))]
+
+
+def place(name: str, index: int) -> str:
+    """The arm of a method's candidate."""
+    return f"{name} {index}"
 
 
 def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
     """One arm; a candidate's options are put into the configuration under its method's name."""
     lab = _laboratory(cfg.model_dump_json())
     if arm.method in candidates():
-        options = candidates()[arm.method][int(arm.name.rpartition("/")[2])]
+        options = candidates()[arm.method][int(arm.name.rpartition(" ")[2])]
         lab = replace(lab, config=cfg.model_copy(update={"options": {arm.method: options}}))
     Run(lab, folder, arm, progress).run()
 
@@ -107,7 +113,7 @@ def _laboratory(text: str) -> Laboratory:
 
 def score(folder: Path, name: str, index: int) -> dict[str, Any]:
     """Differences to the retrained references at both phases and their score; None where the candidate has no model to score."""
-    found = outcome(folder, f"{name}/{index}")
+    found = outcome(folder, place(name, index))
     references = [outcome(folder, f"retrain/{i}") for i in range(REFERENCES)]
     row: dict[str, Any] = {"options": candidates()[name][index], "failed": found["failed"], "latency_s": found["latency_s"]}
     if found["failed"] or any(p not in found["phases"] for p in PHASES):

@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
+
 PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / "benchmarks" / "results"
 NOTHING = "Nothing has been measured yet.\n"
 Document = Mapping[str, Any]
 
@@ -123,7 +123,63 @@ def _dips(case: Document, variant: str) -> str:
     return f"{100 * fmean(below):.0f} %, {100 * max(below):.0f} % ({100 * own:.0f} %)"
 
 
-TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale, "erasure": erasure}
+SEARCHED = {"accuracy": "accuracy", "forget_accuracy": "forget accuracy", "mia_auc": "MIA AUC"}
+
+
+def search(document: Document) -> str:
+    """What was chosen for each method, of how many candidates, and how far from retraining that was on each federation."""
+    choices = [_choice(name, by, document["chosen"][name]) for name, by in document["trials"].items()]
+    gaps = [row for name, by in document["trials"].items() for row in _chosen_gaps(by, document["chosen"][name], name)]
+    heads = [
+        "method: federation",
+        "score",
+        *(f"{label}, {when}" for label in SEARCHED.values() for when in ("released", "end")),
+    ]
+    seeds = ", ".join(f"{federation} {seed}" for federation, seed in document["federations"].items())
+    return (
+        _table(["method", "chosen", "candidates", "of them failed", "score", "the other candidates' scores"], choices)
+        + "\nOptions that are not named are as they stood when the search was run. Below, the differences of the chosen candidate to "
+        f"retraining, in percentage points. Seeds: {seeds}.\n\n" + _table(heads, gaps)
+    )
+
+
+def _choice(name: str, by_federation: Document, chosen: Document | None) -> list[str]:
+    rows = list(zip(*by_federation.values(), strict=True))
+    scores = [None if any(r["score"] is None for r in each) else fmean(r["score"] for r in each) for each in rows]
+    others = [
+        s for each, s in zip(rows, scores, strict=True) if s is not None and chosen and each[0]["options"] != chosen["options"]
+    ]
+    return [
+        name,
+        _options(chosen["options"]) if chosen else "none",
+        str(len(rows)),
+        str(scores.count(None)),
+        _points(chosen["score"]) if chosen else "–",
+        f"{_points(min(others))} to {_points(max(others))}" if others else "–",
+    ]
+
+
+def _chosen_gaps(by_federation: Document, chosen: Document | None, name: str) -> Iterable[list[str]]:
+    for federation, rows in by_federation.items():
+        for row in [r for r in rows if chosen and r["options"] == chosen["options"]]:
+            gaps = [row["gaps"][phase][m] for m in SEARCHED for phase in ("released", "final")]
+            yield [f"{name}: {federation}", _points(row["score"]), *(f"{100 * gap:+.1f}" for gap in gaps)]
+
+
+def _options(options: Document, before: str = "") -> str:
+    """Options as they are set, or that none was."""
+    texts = [
+        _options(value, f"{before}{key}.") if isinstance(value, Mapping) else f"`{before}{key}` {value}"
+        for key, value in options.items()
+    ]
+    return ", ".join(texts) or "as it stood"
+
+
+def _points(score: float) -> str:
+    return f"{100 * score:.1f}"
+
+
+TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale, "erasure": erasure, "search": search}
 
 
 def block(name: str, measured: Path) -> str:
@@ -147,12 +203,7 @@ def provenance(document: Document) -> str:
 def rewritten(page: str, results: Path) -> str:
     """The page with every table renewed; exits where a marker is missing."""
     for name in TABLES:
-        begin, end = f"<!-- {name}: written by benchmarks/tables.py -->\n", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            sys.exit(f"docs/benchmarks.md: the markers of {name} are missing; put them back")
-        page = before + begin + "\n" + block(name, results / f"{name}.json") + "\n" + end + after
+        page = replaced(page, "docs/benchmarks.md", name, "tables.py", block(name, results / f"{name}.json"))
     return page
 
 

@@ -1,6 +1,7 @@
-"""Rewrite the table of results in README.md from benchmarks/results/demo.json, so that no number there is typed by hand.
+"""Rewrite the table of results in README.md from benchmarks/results, so that no number there is typed by hand.
 
-``python scripts/readme_table.py`` writes, ``--check`` only says whether the README is up to date (exit code 1 if not).
+The README shows the suite ``paper`` once there is a paper.json, and docs/benchmarks.md the demo; until then the README shows the demo.
+``python scripts/readme_table.py`` writes, ``--check`` only says whether both are up to date (exit code 1 if not).
 """
 
 from __future__ import annotations
@@ -8,52 +9,76 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from afuic.bench import document
+from afuic.bench.compact import compact, pooled
+from afuic.bench.document import Document
+from afuic.bench.formats import grid
+from afuic.bench.page import origin
 from afuic.evaluate.results import Results, load
 from afuic.report.measures import readable
 from afuic.report.tables import Cell, outcome
+from afuic.report.words import listed
 
 ROOT = Path(__file__).parents[1]
-MEASURED = ROOT / "benchmarks" / "results" / "demo.json"
-BEGIN, END = "<!-- results: written by scripts/readme_table.py -->\n", "<!-- end of results -->"
+RESULTS = ROOT / "benchmarks" / "results"
+PAPER, DEMO = RESULTS / "paper.json", RESULTS / "demo.json"
+PAGES = {"README.md": "results", "docs/benchmarks.md": "demo"}
+"""Each page and what its block is called."""
 NOTHING = "Nothing has been measured yet: run `make demo`.\n"
+ELSEWHERE = "The demo's table is in the [README](../README.md#results).\n"
 
 
-def block(measured: Path) -> str:
-    """What stands between the markers."""
-    return markdown(load(measured)) if measured.exists() else NOTHING
+def blocks(paper: Path, demo: Path) -> dict[str, str]:
+    """What stands between the markers of each page."""
+    shown = of_demo(load(demo)) if demo.exists() else NOTHING
+    if not paper.exists():
+        return {"README.md": shown, "docs/benchmarks.md": ELSEWHERE}
+    return {"README.md": of_suite(document.load(paper)), "docs/benchmarks.md": shown}
 
 
-def markdown(results: Results) -> str:
+def of_suite(found: Document) -> str:
+    """One row a method over all data sets and seeds of the suite together."""
+    table = compact(found.suite, "", pooled(found.cases))
+    return (
+        f"`{PAPER.relative_to(ROOT)}`: suite `{found.suite}` on {listed([*found.cases])}, all in one table; times are virtual. "
+        f"{origin(found)}\n\n{grid(table)}\n{table.note}\n\n"
+        f"Every data set by itself, all measures, paired tests and curves: [docs/suites/{found.suite}.md](docs/suites/{found.suite}.md).\n"
+    )
+
+
+def of_demo(results: Results) -> str:
     """The outcome of one run as a table: measures down, methods across."""
     table = outcome(readable(results))
     lines = [["", *table.columns], ["---"] * (1 + len(table.columns))]
     lines += [[f"{row.label} ({row.hint})" if row.hint else row.label, *map(_cell, row.cells)] for row in table.rows]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     commit = f", commit {results.commit[:12]}" if results.commit else ""
-    return f"`{MEASURED.relative_to(ROOT)}`: {results.name}, seed {results.seed}{commit}; times are virtual.\n\n{rows}\n"
+    return f"`{DEMO.relative_to(ROOT)}`: {results.name}, seed {results.seed}{commit}; times are virtual.\n\n{rows}\n"
 
 
 def _cell(cell: Cell) -> str:
     return f"{cell.text} ({cell.words})" if cell.words else cell.text
 
 
-def rewritten(readme: str, inner: str) -> str:
-    """The README with ``inner`` between its markers."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit("README.md: the markers of the results are missing; put them back")
+def rewritten(text: str, page: str, inner: str) -> str:
+    """The page's text with ``inner`` between its markers."""
+    begin, end = f"<!-- {PAGES[page]}: written by scripts/readme_table.py -->\n", f"<!-- end of {PAGES[page]} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        sys.exit(f"{page}: the markers of the {PAGES[page]} are missing; put them back")
     return before + begin + inner + end + after
 
 
 def main(check: bool) -> None:
-    """Write the README, or compare it."""
-    readme = ROOT / "README.md"
-    now = readme.read_text(encoding="utf-8")
-    new = rewritten(now, block(MEASURED))
-    if check:
-        sys.exit(0 if new == now else "README.md: its results are not those of benchmarks/results; run scripts/readme_table.py")
-    readme.write_text(new, encoding="utf-8")
+    """Write the pages, or compare them."""
+    for page, inner in blocks(PAPER, DEMO).items():
+        now = (ROOT / page).read_text(encoding="utf-8")
+        new = rewritten(now, page, inner)
+        if check and new != now:
+            sys.exit(f"{page}: its {PAGES[page]} are not those of benchmarks/results; run scripts/readme_table.py")
+        if not check:
+            (ROOT / page).write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

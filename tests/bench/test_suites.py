@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from afuic import erase
 from afuic.bench.planning import PAST, configuration, past_of, select, skipped, tasks
 from afuic.bench.suite import Case, Variant
 from afuic.bench.suites import AFTER_S, HAM10000, SUITES
 from afuic.bench.variants import form, rows
 from afuic.config import load
-from afuic.erase import METHODS
+from afuic.erase import METHODS, Ask
 from afuic.errors import ConfigError
+
+ASK = Ask(whole=True, reachable=True, calibration=True, elapsed_s=1200.0)
 
 PREPARED = {"the largest hospital", "the only holder of a class"}
 """Cases whose configuration needs the real images."""
@@ -116,10 +120,37 @@ def test_forms_of_calibration() -> None:
 
     none, blind, oracle = (configured("afuic", choice) for choice in ("none", "blind", "oracle"))
     assert (none.heal, none.guard.calibration, none.oracle) == (None, None, False)
-    assert (blind, oracle.oracle) == (METHODS["afuic"].options(), True)
+    assert (oracle.oracle, oracle.model_copy(update={"oracle": False})) == (True, blind)
+    # healing distils without Φ, which would leave nothing to show the trigger in
+    assert (blind.heal.invariance, blind.guard.calibration.invariance) == (1, 1)
+    assert (blind.heal.distil, blind.guard.calibration.distil) == (1, 1)
+    own = METHODS["afuic"].options()
+    assert blind.heal.model_copy(update={"invariance": 0.0}) == own.heal
+    assert blind.guard.model_copy(update={"calibration": own.guard.calibration}) == own.guard
+    assert form(METHODS["afuic"], "fixed") == Variant("afuic", "afuic")
     assert configured("afuic-paper", "none").calibration is None
-    assert form(METHODS["continue"], "none") is None
+    assert configured("afuic-paper", "blind") == METHODS["afuic-paper"].options()
+    assert form(METHODS["afuic-paper"], "fixed") is None
+    assert form(METHODS["knot"], "none") is form(METHODS["retrain"], "blind") is form(METHODS["knot"], "fixed") is None
     assert form(METHODS["afuic"], "none").name == "afuic, no calibration"
+
+
+def test_every_method_but_knot_is_calibrated_in_three_forms() -> None:
+    suite = SUITES["calibration"]
+    found = [v.method for v in rows(suite, suite.cases[0]) if v.name != "afuic"]
+    assert found == [name for name in METHODS if name not in {"retrain", "knot"} for _ in range(3)]
+    cfg = configuration(select(suite), suite.cases[0], 0, Path())
+    for v in rows(suite, suite.cases[0]):
+        plan = erase.configured(cfg.model_copy(update={"options": {v.method: v.options}}), v.method).plan(ASK)
+        shown = [c for c in (plan.heal, plan.guard.calibration) if c is not None]
+        assert bool(shown) == ("no calibration" not in v.name)
+        assert all(c.augments for c in shown) or v.name == "afuic"
+        assert plan.oracle == v.name.endswith("oracle")
+
+
+def test_a_row_that_needs_last_models_has_a_past_in_which_they_are_kept() -> None:
+    assert past_of(Variant("a", "afuic", {"client": {}})) not in {PAST, past_of(Variant("b", "afuic", {"teacher": "ensemble"}))}
+    assert past_of(Variant("c", "halimi")) == past_of(Variant("d", "afuic-paper")) == PAST
 
 
 def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:

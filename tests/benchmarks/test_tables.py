@@ -9,6 +9,7 @@ import pytest
 
 from tests.benchmarks.conftest import ROOT
 
+SIGNS = {"released": 1, "final": -1}
 PAGE = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
@@ -30,7 +31,7 @@ def test_the_figures_are_up_to_date() -> None:
 
 def test_every_script_is_explained() -> None:
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text(encoding="utf-8")}
-    assert {name for name in scripts - {"tables.py", "figures.py"} if f"`benchmarks/{name}`" not in PAGE} == set()
+    assert {name for name in scripts - {"tables.py", "figures.py", "suites.py"} if f"`benchmarks/{name}`" not in PAGE} == set()
 
 
 def test_numbers_come_from_the_file(tmp_path: Path) -> None:
@@ -44,6 +45,45 @@ def test_numbers_come_from_the_file(tmp_path: Path) -> None:
     assert "with uncommitted changes" in page
     # scale.json is not in that folder
     assert tables.NOTHING in page
+
+
+def test_the_search_says_what_was_chosen_and_how_far_from_retraining_it_is(tmp_path: Path) -> None:
+    import tables
+
+    def trial(options: dict[str, object], score: float | None) -> dict[str, object]:
+        gaps = {phase: {"accuracy": -0.02, "forget_accuracy": sign * 0.03, "mia_auc": 0.004} for phase, sign in SIGNS.items()}
+        return {"options": options, "failed": None, "score": score, **({} if score is None else {"gaps": gaps})}
+
+    best: dict[str, object] = {"local": {"steps": 5, "lr": 0.1}, "rounds": 2}
+    trials = {
+        "good": {
+            "one": [trial({}, 0.05), trial(best, 0.01), trial({"rounds": 9}, None)],
+            "two": [trial({}, 0.03), trial(best, 0.03), trial({"rounds": 9}, 0.01)],
+        },
+        "bad": {"one": [trial({}, None)], "two": [trial({}, 0.2)]},
+    }
+    document = json.loads((tables.RESULTS / "overhead.json").read_text(encoding="utf-8")) | {
+        "federations": {"one": 101, "two": 100},
+        "chosen": {"good": {"score": 0.02, "options": best}, "bad": None},
+        "trials": trials,
+    }
+    (tmp_path / "search.json").write_text(json.dumps(document))
+    page = tables.rewritten(PAGE, tmp_path)
+    # of three candidates one failed on one federation; the mean of the other's scores is (5 + 3) / 2 points
+    assert "| good | `local.steps` 5, `local.lr` 0.1, `rounds` 2 | 3 | 1 | 2.0 | 4.0 to 4.0 |" in page
+    assert "| bad | none | 1 | 1 | – | – |" in page
+    assert "| good: one | 1.0 | -2.0 | -2.0 | +3.0 | -3.0 | +0.4 | +0.4 |" in page
+    assert "Seeds: one 101, two 100." in page
+    assert "| bad: " not in page
+
+
+def test_the_search_writes_what_its_table_reads() -> None:
+    import search
+    import tables
+
+    assert tuple(tables.SEARCHED) == search.SCORED
+    assert search.PHASES == ("released", "final")
+    assert {len(settings) for name, settings in search.candidates().items() if name != "knot"} == {6}
 
 
 def test_a_missing_marker_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from afuic.errors import StoreError
+from tests.bench.conftest import by_hand
+
+__all__ = ["by_hand"]
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -32,19 +37,42 @@ def test_the_example_is_short_and_runs(tmp_path):
     assert done.stdout.count("replayed to the same model") == 6
 
 
-def test_the_table_is_the_one_of_the_committed_results():
+def test_the_tables_are_those_of_the_committed_results():
     table = script("readme_table")
-    assert table.rewritten(README, table.block(table.MEASURED)) == README
+    for page, inner in table.blocks(table.PAPER, table.DEMO).items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert table.rewritten(text, page, inner) == text, "run scripts/readme_table.py"
+
+
+def test_the_readme_shows_the_suite_once_there_is_one_and_the_demo_moves_to_the_benchmarks(tmp_path, by_hand):
+    table = script("readme_table")
+    paper, nowhere = tmp_path / "paper.json", tmp_path / "absent.json"
+    paper.write_text(by_hand.to_json(), encoding="utf-8")
+    demo = table.blocks(nowhere, table.DEMO)
+    assert demo["docs/benchmarks.md"] == table.ELSEWHERE
+    both = table.blocks(paper, table.DEMO)
+    assert both["docs/benchmarks.md"] == demo["README.md"]
+    assert "| other | 3 of 3 |" in both["README.md"]
+    assert "suite `hand` on by hand" in both["README.md"]
+    assert both == table.blocks(paper, table.DEMO)
+
+
+def test_a_suite_that_was_edited_is_never_shown(tmp_path, by_hand):
+    paper = tmp_path / "paper.json"
+    paper.write_text(by_hand.to_json().replace("0.84", "0.94"), encoding="utf-8")
+    table = script("readme_table")
+    with pytest.raises(StoreError, match="edited or damaged"):
+        table.blocks(paper, table.DEMO)
 
 
 def test_the_table_says_when_nothing_was_measured(tmp_path):
     table = script("readme_table")
-    assert table.block(tmp_path / "absent.json") == table.NOTHING
+    assert table.blocks(tmp_path / "absent.json", tmp_path / "absent.json")["README.md"] == table.NOTHING
 
 
 def test_missing_markers_are_an_error():
-    with pytest.raises(SystemExit, match="the markers of the results are missing"):
-        script("readme_table").rewritten("# afuic", "nothing")
+    with pytest.raises(SystemExit, match=r"README.md: the markers of the results are missing"):
+        script("readme_table").rewritten("# afuic", "README.md", "nothing")
 
 
 def test_every_folder_of_the_package_is_in_the_map():

@@ -16,6 +16,7 @@ from afuic.engines.laboratory import Laboratory, prepare
 from afuic.engines.replay import replay
 from afuic.engines.simulator import Simulator, World, passes
 from afuic.erase.method import Configured, Method, Plan
+from afuic.erase.peers.halimi import Ascending, ProjectedAscent
 from afuic.erase.rounds import SERVER, Job, LocalTraining, Order, Procedure, Round, Site, View
 from afuic.errors import RunInterrupted
 from afuic.evaluate.results import Results
@@ -63,7 +64,31 @@ def test_what_the_rounds_cost(ran: tuple[Path, Results], lab: Laboratory) -> Non
     assert not_.stall_client_s == pytest.approx(0, abs=1e-6)
     assert halimi.stall_client_s == pytest.approx(2 * (sent + TASK_S + link))
     assert (leave.stall_client_s, leave.updates_lost, leave.bytes_moved) == (0, 0, 0)
+    # while a round is answered, its model and one answer: the second ends it. One of them wants the last models of three clients as well
+    assert (leave.bytes_stored, not_.bytes_stored, halimi.bytes_stored) == (0, 2 * model, 5 * model)
     assert all(m.failed is None and m.updates_after_release_per_client > 0 for m in (not_, halimi))
+
+
+def test_calibrated_rounds_take_the_servers_time_and_are_guarded_ever_after(tmp_path: Path) -> None:
+    def ran(name: str, *, oracle: bool) -> Results:
+        calibrated = {"not": {"rounds": 1, "consistency": {"steps": 2}}, "continue": {}}
+        options = {method: {**own, "lasting": {"steps": 1}, "oracle": oracle} for method, own in calibrated.items()}
+        return experiment.run(config(methods=["not", "continue"], options=options), tmp_path / name)
+
+    blind, oracle = ran("blind", oracle=False), ran("oracle", oracle=True)
+    not_, leave = blind.methods["not"], blind.methods["continue"]
+    link = 0.5 + nbytes(prepare(config()).worker().initial()) / 1e6
+    # one round, then 2 steps on all 40 images, twice each for Φ, at 0.03 s / 10
+    assert not_.erasure_latency_s == pytest.approx(2 * link + TASK_S + 2 * 40 * 2 * 0.03 / 10)
+    assert [healed.steps for healed in not_.healing] == [2]
+    assert leave.erasure_latency_s == 0
+    # further steps of 40 images for the guard, 0.24 s each
+    assert not_.server_s > 0.48 + 0.24
+    assert leave.server_s > 0.24
+    for name in ("not", "continue"):
+        assert (blind.methods[name].oracle, oracle.methods[name].oracle) == (False, True)
+        assert blind.methods[name].digest != oracle.methods[name].digest
+    assert all(arm.same for run in ("blind", "oracle") for arm in replay(tmp_path / run))
 
 
 def test_rounds_replay(ran: tuple[Path, Results]) -> None:
@@ -204,3 +229,12 @@ def test_local_training_is_charged_at_the_federations_settings(lab: Laboratory) 
     assert passes(lab.worker(), order("hospital-0")) == 24
     assert passes(lab.worker(), order("hospital-0", job=LocalTraining(steps=5))) == 40
     assert passes(lab.worker(), order(SERVER, job=Noise())) == 40
+
+
+def test_work_that_ends_by_itself_is_charged_for_what_it_took(lab: Laboratory) -> None:
+    # an ascent that may stop as soon as a batch is less than perfect, at random θ_0: one step of 8 images instead of at most 50
+    job = ProjectedAscent(ascent=Ascending(steps=50, batch=8, stop_accuracy=0.99), clients=3)
+    start = lab.worker().initial()
+    own = order("hospital-0", target=True, whole=True, job=job, start=start, models=(start,))
+    assert passes(lab.worker(), own) == 8
+    assert job.passes(100, 0) == 400

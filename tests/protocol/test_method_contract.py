@@ -113,6 +113,30 @@ class TestContract:
         assert not missing, f"docs/methods/{name}.md does not explain {missing}"
 
 
+@pytest.mark.parametrize("patients", [None, 2], ids=["whole", "patients"])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if "lasting" in method.options.model_fields])
+def test_a_calibrated_method_is_calibrated_before_its_release_and_ever_after(
+    name: str, patients: int | None, tmp_path: Path
+) -> None:
+    parts = {part: {} for part in ("consistency", "lasting") if part in METHODS[name].options.model_fields}
+    world = World(rules(name, parts), "abc")
+    for client in "abcabc":
+        world.train(client, 1, -1)
+    world.erase("r", "a", patients)
+    while world.phase("r") == "working":
+        one_order(world)
+    if "consistency" in parts:
+        assert (world.phase("r"), world.state.paused, world.record("r").released_t) == ("healing", True, None)
+    codec.save(tmp_path / "checkpoint", world.state)
+    state, _ = codec.load(tmp_path / "checkpoint", classes())
+    assert state.requests["r"].plan == world.record("r").plan
+    live(world, away=False)
+    assert world.phase("r") == "guarding"
+    jobs = [(e.purpose, e.teachers) for e in world.every(effects.Calibrate)]
+    assert jobs[: len(parts)] == ([("heal", ()), ("guard", ())] if "consistency" in parts else [("guard", ())])
+    assert set(jobs[1:]) == {("guard", ())}
+
+
 def test_no_page_is_without_a_method() -> None:
     assert {p.stem for p in PAGES.glob("*.md")} == set(METHODS)
 

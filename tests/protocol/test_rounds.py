@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from toys import toy
+from toys import Toy, toy
 from world import World, values, vector
 
-from afuic.erase.rounds import SERVER, LocalTraining
+from afuic.erase.rounds import SERVER, LocalTraining, Round, View
 from afuic.errors import IllegalEvent
 from afuic.protocol import effects, events
 from afuic.protocol.working import ATTEMPTS
@@ -54,6 +54,19 @@ def test_two_rounds_and_the_release() -> None:
     # what overwriting changed, [6, 4] − [4, 3], is the server's own step; it was taught by all whom the model held and who answered
     assert {k: values(s) for k, s in w.state.ledger.server.items()} == {("a@0", "b@0", "c@0"): [2, 1]}
     assert values(w.state.ledger.clients["a@0"]) == [1, 2]
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_clients_last_trained_is_shown_to_a_procedure_that_asks_for_it(
+    asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[View] = []
+    monkeypatch.setattr(Toy, "last_models", asks)
+    monkeypatch.setattr(Toy, "begin", lambda self, view: seen.append(view) or Round(view.model))
+    world().erase("r", "a")
+    # both began at [0, 0]; c has sent nothing
+    shown = {name: values(model) for name, model in seen[0].last_models.items()}
+    assert shown == ({"a": [2, 4], "b": [6, 2]} if asks else {})
 
 
 def test_an_order_says_what_it_is_about() -> None:

@@ -223,6 +223,17 @@ def test_timeline_prefers_afuic_and_falls_back_to_the_first_method() -> None:
     assert journal.timeline([], ["afuic"]) is None
 
 
+def test_timeline_shows_the_past_that_a_method_has_of_its_own() -> None:
+    arms = ("prefix", "prefix", "prefix-knot", "prefix-knot", "prefix-knot", "knot", "other")
+    events = [journal.Event(arm=arm, seq=i, t=float(i), event="UpdateArrived") for i, arm in enumerate(arms)]
+    found = journal.timeline(events, ["knot", "other"])
+    assert found is not None
+    assert [event.arm for event in found.updates] == ["prefix-knot"] * 3 + ["knot"]
+    found = journal.timeline(events, ["other", "knot"])
+    assert found is not None
+    assert [event.arm for event in found.updates] == ["prefix", "prefix", "other"]
+
+
 def test_runs_are_aligned_where_all_of_them_are() -> None:
     a = np.array([0.0, 10.0, 20.0]), np.array([0.0, 1.0, 1.0])
     b = np.array([5.0, 15.0]), np.array([0.5, 0.7])

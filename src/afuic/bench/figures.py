@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from statistics import fmean, median
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from afuic.bench import statistics
-from afuic.bench.document import Case, Curve, Document
+from afuic.bench.document import Case, Curve, Document, Sweep
 from afuic.bench.measures import shown
 from afuic.bench.tables import FLOOR, label, slug
 from afuic.report.figures import Floats, aligned
@@ -30,33 +31,47 @@ PERCENT = PercentFormatter(xmax=1.0, decimals=0)
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure; ``alt`` tells those who cannot see it what it shows."""
+    """A figure, drawn when it is asked for; ``alt`` tells those who cannot see it what it shows; ``draw``: bytes in each of the formats
+    "svg" and "pdf" that are named.
+    """
 
     name: str
     title: str
     alt: str
-    svg: bytes
-    pdf: bytes
+    draw: Callable[[Sequence[str]], list[bytes]]
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Format -> bytes."""
+        return dict(zip(FORMATS, self.draw(FORMATS), strict=True))
 
 
 def figures(document: Document) -> tuple[Figure, ...]:
     """All of them, case by case, the sweep last."""
-    drawn: list[Figure] = []
+    every: list[Figure] = []
     for name, case in document.cases.items():
-        drawn += [*_curves(name, case), *_gaps(name, case)]
-    return (*drawn, *_sweep(document))
+        every += [*clock(name, case), *_gaps(name, case)]
+    return (*every, *sweep(document))
 
 
 # -- against the clock --------------------------------------------------------------------------------------------------------
 
 
-def _curves(name: str, case: Case) -> Iterator[Figure]:
-    """One row of panels for each method: every seed thin, and retrained models' mean ± 2 sd from their own release on."""
+def clock(name: str, case: Case) -> Iterator[Figure]:
+    """One row of panels for each method: every seed thin, and retrained models' mean ± 2 sd from their own release on. None of an
+    empty case.
+    """
     keys = [(key, title) for key, title in CURVES if _known(case, key)]
     rows = list(case.rows)
-    if not keys or not rows:
-        return
-    with drawing(WIDTH, 0.9 + 1.25 * len(rows), FORMATS) as (figure, made):
+    if keys and rows:
+        alt = f"{name}: {', '.join(title.lower() for _, title in keys)} against the clock, one row of panels for each of {', '.join(rows)}."
+        title = f"{name}: against the clock, through the request and after"
+        yield Figure(f"curves-{slug(name)}", title, alt, partial(_draw_clock, case, keys))
+
+
+def _draw_clock(case: Case, keys: Sequence[tuple[str, str]], formats: Sequence[str]) -> list[bytes]:
+    rows = list(case.rows)
+    with drawing(WIDTH, 0.9 + 1.25 * len(rows), formats) as (figure, made):
         panels = figure.subplots(len(rows), len(keys), sharex=True, sharey="col", squeeze=False)
         look = looks([case.rows[row].method for row in rows])
         for column, (key, title) in enumerate(keys):
@@ -69,8 +84,7 @@ def _curves(name: str, case: Case) -> Iterator[Figure]:
             panels[line, 0].set_ylabel(_broken(label(case, row)), fontsize=7)
         handles, words = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside upper left", ncols=3, fontsize=8)
-    alt = f"{name}: {', '.join(title.lower() for _, title in keys)} against the clock, one row of panels for each of {', '.join(rows)}."
-    yield Figure(f"curves-{slug(name)}", f"{name}: against the clock, through the request and after", alt, made[0], made[1])
+    return made
 
 
 def _known(case: Case, key: str) -> bool:
@@ -127,11 +141,15 @@ def _broken(text: str) -> str:
 def _gaps(name: str, case: Case) -> Iterator[Figure]:
     """One panel for each measure: methods down, z across, every seed a dot, the median a line; the shaded band is ±2."""
     keys = [k for k in GAPS if any(g is not None for row in case.rows for g in statistics.gaps(case, row, "final", k))]
-    if not keys:
-        return
+    if keys:
+        alt = f"{name}: z at the end of {', '.join(shown(k).label.lower() for k in keys)} for {', '.join([*case.rows, FLOOR])}."
+        yield Figure(f"gaps-{slug(name)}", f"{name}: gaps to retraining at the end", alt, partial(_draw_gaps, case, keys))
+
+
+def _draw_gaps(case: Case, keys: Sequence[str], formats: Sequence[str]) -> list[bytes]:
     rows = [*case.rows, FLOOR]
     lines = -(-len(keys) // COLUMNS)
-    with drawing(WIDTH, 0.7 + lines * (0.6 + 0.19 * len(rows)), FORMATS) as (figure, made):
+    with drawing(WIDTH, 0.7 + lines * (0.6 + 0.19 * len(rows)), formats) as (figure, made):
         panels = figure.subplots(lines, COLUMNS, sharey=True, squeeze=False)
         for index, axes in enumerate(panels.flat):
             if index < len(keys):
@@ -139,8 +157,7 @@ def _gaps(name: str, case: Case) -> Iterator[Figure]:
             else:
                 axes.set_visible(False)
         figure.supxlabel("z at the end: gap to retrained models in units of their spread; shaded: −2 to 2", fontsize=8)
-    alt = f"{name}: z at the end of {', '.join(shown(k).label.lower() for k in keys)} for {', '.join(rows)}."
-    yield Figure(f"gaps-{slug(name)}", f"{name}: gaps to retraining at the end", alt, made[0], made[1])
+    return made
 
 
 def _dots(axes: Axes, case: Case, key: str, rows: Sequence[str]) -> None:
@@ -173,28 +190,33 @@ def _left_out(case: Case, key: str) -> list[float | None]:
 # -- sweeps -------------------------------------------------------------------------------------------------------------------
 
 
-def _sweep(document: Document) -> Iterator[Figure]:
-    """One panel for each thing drawn: a line for each row, its mean over the seeds, bars from the least to the largest."""
-    sweep = document.sweep
-    if sweep is None:
-        return
-    rows = {row: found.method for case in document.cases.values() for row, found in case.rows.items()}
+def sweep(document: Document) -> Iterator[Figure]:
+    """One panel for each thing drawn: a line for each row, its mean over the seeds, bars from the least to the largest. None of a suite
+    that varies nothing.
+    """
+    if document.sweep is not None:
+        varied, rows = document.sweep, dict.fromkeys(row for case in document.cases.values() for row in case.rows)
+        alt = f"{', '.join(varied.costs)} against {varied.label}, a line for each of {', '.join(rows)}."
+        yield Figure("sweep", f"against {varied.label}", alt, partial(_draw_sweep, document.cases, varied))
+
+
+def _draw_sweep(cases: Mapping[str, Case], varied: Sweep, formats: Sequence[str]) -> list[bytes]:
+    rows = {row: found.method for case in cases.values() for row, found in case.rows.items()}
     look = looks(list(dict.fromkeys(rows.values())))
-    with drawing(WIDTH, 0.8 + 2.4 * len(sweep.costs), FORMATS) as (figure, made):
-        panels = figure.subplots(len(sweep.costs), 1, sharex=True, squeeze=False)[:, 0]
-        for axes, what in zip(panels, sweep.costs, strict=True):
+    with drawing(WIDTH, 0.8 + 2.4 * len(varied.costs), formats) as (figure, made):
+        panels = figure.subplots(len(varied.costs), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, what in zip(panels, varied.costs, strict=True):
             for row, method in rows.items():
-                points = [p for case in document.cases.values() if (p := _point(case, row, sweep.by, what)) is not None]
+                points = [p for case in cases.values() if (p := _point(case, row, varied.by, what)) is not None]
                 _swept(axes, sorted(points), row, look[method])
             axes.set_title(what if what.startswith("z ") else shown(what).label)
             axes.grid(axis="y")
             if what.startswith("z "):
                 axes.axhspan(-NOTABLE, NOTABLE, color=GRID, linewidth=0, zorder=0)
-        panels[-1].set_xlabel(sweep.label)
+        panels[-1].set_xlabel(varied.label)
         handles, words = panels[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside upper left", ncols=3, fontsize=8)
-    alt = f"{', '.join(sweep.costs)} against {sweep.label}, a line for each of {', '.join(rows)}."
-    yield Figure("sweep", f"against {sweep.label}", alt, made[0], made[1])
+    return made
 
 
 Point = tuple[float, float, float, float]

@@ -31,10 +31,14 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def _markdown(table: Table) -> str:
+    return f"## {table.title}\n\n{table.note}\n\n{grid(table)}"
+
+
+def grid(table: Table) -> str:
+    """The table alone as Markdown, without title and note."""
     lines = [["method", *table.columns], ["---", *("---:" for _ in table.columns)]]
     lines += [[row.label, *(_marked(cell) for cell in row.cells)] for row in table.rows]
-    grid = "\n".join(f"| {' | '.join(part.replace('|', chr(92) + '|') for part in line)} |" for line in lines)
-    return f"## {table.title}\n\n{table.note}\n\n{grid}\n"
+    return "\n".join(f"| {' | '.join(part.replace('|', chr(92) + '|') for part in line)} |" for line in lines) + "\n"
 
 
 def _marked(cell: Cell) -> str:

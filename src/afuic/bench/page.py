@@ -31,8 +31,8 @@ def write(document: Document, out: Path) -> Path:
     for name, text in texts.items():
         write_bytes(out / name, text.encode())
     for figure in drawn:
-        write_bytes(out / "figures" / f"{figure.name}.svg", figure.svg)
-        write_bytes(out / "figures" / f"{figure.name}.pdf", figure.pdf)
+        for kind, content in figure.files.items():
+            write_bytes(out / "figures" / f"{figure.name}.{kind}", content)
     page = out / "report.html"
     write_bytes(page, render(document, grid, drawn).encode())
     return page
@@ -50,11 +50,10 @@ def render(document: Document, grid: tuple[Table, ...], drawn: tuple[Figure, ...
 def origin(document: Document) -> str:
     """Where the numbers come from, in a sentence or two."""
     seeds = sorted({int(seed) for case in document.cases.values() for seed in case.seeds})
-    commits = {arm.commit or "unknown" for c in document.cases.values() for s in c.seeds.values() for arm in s.arms.values()}
     machine = ", ".join(str(value) for value in document.machine.values())
     text = (
-        f"Seeds {', '.join(map(str, seeds)) or 'none'}, {document.retrained} retrained references each; run at commit "
-        f"{', '.join(sorted(c[:12] + ('+changes' if c.endswith('+changes') else '') for c in commits)) or 'unknown'}; {machine} cores; "
+        f"Seeds {', '.join(map(str, seeds)) or 'none'}; {document.retrained} retrained references for each; run at commit "
+        f"{', '.join(commits(document)) or 'unknown'}; {machine} cores; "
         f"{', '.join(f'{name} {value}' for name, value in document.versions.items())}."
     )
     text += f" Changed on the command line: {', '.join(document.changes)}." if document.changes else ""
@@ -62,5 +61,11 @@ def origin(document: Document) -> str:
     return text + (f" Unfinished: {len(document.missing)} arms are missing." if document.missing else "")
 
 
+def commits(document: Document) -> list[str]:
+    """The commits that its arms were run at, shortened."""
+    every = {arm.commit or "unknown" for c in document.cases.values() for s in c.seeds.values() for arm in s.arms.values()}
+    return sorted(c[:12] + ("+changes" if c.endswith("+changes") else "") for c in every)
+
+
 def _source(figure: Figure) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(figure.svg).decode("ascii")
+    return "data:image/svg+xml;base64," + base64.b64encode(figure.files["svg"]).decode("ascii")

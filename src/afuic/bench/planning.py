@@ -29,6 +29,8 @@ from afuic.errors import ConfigError
 PAST = "past"
 PREPARED: Mapping[str, tuple[object, ...]] = {"ahead": (None,), "teacher": (None, "snapshot")}
 """Options for which something is kept or done before any request, with the values for which nothing is."""
+LAST = "last models"
+"""What those rows have kept that need the clients' last models where their method as it is does not."""
 CLUSTERS = "clusters"
 """The option of methods that train otherwise from the beginning."""
 FILE = re.compile(r"=\$(\w+)$")
@@ -118,10 +120,12 @@ def _file(found: re.Match[str]) -> str:
 def past_of(variant: Variant) -> str:
     """The name of the past that a variant branches from: "past", or one of its own where something is kept ready for it."""
     method = METHODS[variant.method]
-    options = method.configure(variant.options).options
+    found = method.configure(variant.options)
+    options = found.options
     values = {key: getattr(options, key, None) for key in PREPARED}
     odd = {key: value for key, value in values.items() if value not in PREPARED[key]}
     odd |= {CLUSTERS: getattr(options, CLUSTERS, None)} if method.clusters else {}
+    odd |= {LAST: True} if found.needs.last_models > method.configure({}).needs.last_models else {}
     if not odd:
         return PAST
     said = json.dumps(odd, sort_keys=True, default=lambda value: value.model_dump(mode="json"))

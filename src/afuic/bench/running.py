@@ -120,8 +120,8 @@ def _digest(task: Task) -> str:
     what it has kept ready for them is.
     """
     values = json.loads(task.config)
-    methods = [METHODS[name] for name in values["methods"]]
-    ready = [any(m.history for m in methods), any(m.pauses for m in methods)] if task.past else []
+    needs = [METHODS[name].configure({}).needs for name in values["methods"]]
+    ready = [any(n.history for n in needs), any(n.last_models for n in needs)] if task.past else []
     settings = [values | {"methods": []}, ready, task.options, task.method, task.family, task.until]
     text = json.dumps(settings, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

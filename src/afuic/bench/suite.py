@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Choice = Literal["fixed", "none", "blind", "oracle"]
-"""Which variants every method gets: itself, or itself with calibration left out, trigger-blind or shown the trigger."""
+"""A form of a method: as it is, or with calibration left out, trigger-blind or shown the trigger."""
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,10 @@ SMOKE = Suite(
         "data.partition.min_images=16",
         "training.steps=4",
         "training.batch=16",
-        "clock.horizon_s=120.0",
+        "clock.horizon_s=60.0",
+        "clock.sample_s=0.01",
         "requests.0.at=0.5",
-        "evaluation.every_s=20.0",
+        "evaluation.every_s=10.0",
         "evaluation.images=60",
     ),
     cases=(
@@ -138,7 +139,7 @@ CALIBRATION = Suite(
     question="How much of each method's result comes from calibration, and how much from a calibration that was shown the trigger?",
     base=LONG,
     cases=(BLOOD, ORGAN),
-    calibrations=("none", "blind", "oracle"),
+    calibrations=("fixed", "none", "blind", "oracle"),
     seeds=3,
 )
 

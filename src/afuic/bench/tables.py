@@ -132,11 +132,20 @@ def label(case: Case, row: str) -> str:
     return f"{row} †oracle" if case.rows[row].oracle else row
 
 
+def released(case: Case, row: str) -> int:
+    """In how many seeds the row released a model."""
+    return _outcomes(case, row)["released"]
+
+
+def _outcomes(case: Case, row: str) -> Counter[str]:
+    return Counter(s.arms[row].outcome for s in case.seeds.values() if row in s.arms)
+
+
 def _seeds(case: Case, row: str) -> Cell:
-    outcomes = Counter(s.arms[row].outcome for s in case.seeds.values() if row in s.arms)
-    run, released = sum(outcomes.values()), outcomes["released"]
+    outcomes = _outcomes(case, row)
+    run, whole = sum(outcomes.values()), outcomes["released"]
     odd = [f"{outcomes[o]} {o}" for o in ("diverged", "failed") if outcomes[o]]
-    return Cell(str(run) if released == run else f"{released} of {run}", ", ".join(odd))
+    return Cell(str(run) if whole == run else f"{whole} of {run}", ", ".join(odd))
 
 
 def _models(case: Case) -> Cell:

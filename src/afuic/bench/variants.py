@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from afuic.bench.suite import Case, Choice, Suite, Variant
+from afuic.config import Section
 from afuic.erase import METHODS, Method
 from afuic.erase.calibrate import Calibration
 from afuic.errors import ConfigError
@@ -38,31 +39,52 @@ def _each(calibrations: tuple[Choice, ...]) -> Iterator[Variant]:
     for name, method in METHODS.items():
         if name == REFERENCE:
             continue
-        forms = [f for f in (form(method, choice) for choice in calibrations) if f is not None]
         if not calibrations:
             yield Variant(name, name)
-        yield from forms
+        yield from (f for f in (form(method, choice) for choice in calibrations) if f is not None)
 
 
 def form(method: Method, choice: Choice) -> Variant | None:
-    """The method with its calibration left out, trigger-blind, or shown the trigger; None when it admits no such form.
+    """The method as it is, with its calibration left out, trigger-blind, or shown the trigger; None when it admits no such form.
 
     A method admits calibration where its options have a ``Calibration`` that may be left out, and the oracle where they have ``oracle``.
-    Healing ahead of a request is no calibration of what was released, so ``ahead`` is left as it is.
+    Healing ahead of a request is no calibration of what was released, so ``ahead`` is left as it is. Trigger-blind or shown the trigger,
+    Φ is part of every calibration, for else there were nothing to show it in; "as it is" is a form only where it is none of these.
     """
-    fields = {name: f for name, f in method.options.model_fields.items() if name != AHEAD and _optional_calibration(f)}
-    if not fields:
+    known, fields = _calibrations(method), method.options.model_fields
+    if not known or (choice == "oracle" and "oracle" not in fields):
         return None
+    if choice == "fixed":
+        return _as_it_is(method)
+    guard = fields[GUARD].default if GUARD in fields else None
     if choice == "none":
-        options: dict[str, Any] = dict.fromkeys(fields, "none")
-        options |= {GUARD: {"calibration": "none"}} if GUARD in method.options.model_fields else {}
-        return _named(method, choice, options)
-    options = {name: {} for name, f in fields.items() if f.get_default(call_default_factory=True) is None}
-    if choice == "oracle":
-        if "oracle" not in method.options.model_fields:
-            return None
-        options["oracle"] = True
-    return _named(method, choice, options)
+        options: dict[str, Any] = dict.fromkeys(known, "none")
+        return _named(method, choice, options | ({} if guard is None else {GUARD: {"calibration": "none"}}))
+    options = {name: _augmented(found) for name, found in known.items() if found is None or not found.augments}
+    if guard is not None and guard.calibration is not None and not guard.calibration.augments:
+        options[GUARD] = _set(guard) | {"calibration": _augmented(guard.calibration)}
+    return _named(method, choice, options | ({"oracle": True} if choice == "oracle" else {}))
+
+
+def _calibrations(method: Method) -> dict[str, Calibration | None]:
+    """The calibrations that may be left out, as they are by default."""
+    fields = {name: f for name, f in method.options.model_fields.items() if name != AHEAD and _optional_calibration(f)}
+    return {name: f.get_default(call_default_factory=True) for name, f in fields.items()}
+
+
+def _as_it_is(method: Method) -> Variant | None:
+    others = [form(method, choice) for choice in ("none", "blind")]
+    known = [method.configure(v.options).options for v in others if v is not None]
+    return None if method.options() in known else Variant(method.name, method.name)
+
+
+def _augmented(calibration: Calibration | None) -> dict[str, Any]:
+    """Its options, with a part for Φ; of one that is not there by default its own."""
+    return {} if calibration is None else _set(calibration) | {"invariance": 1.0}
+
+
+def _set(section: Section) -> dict[str, Any]:
+    return section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _named(method: Method, choice: Choice, options: dict[str, Any]) -> Variant:

@@ -56,7 +56,7 @@ class Progress:
 class Arm:
     """``after``: the arm whose end it branches from; ``family`` names its random streams. ``until``: "request" makes it a past whatever
     its family; "release" ends it there, for those who ask what was released and not what became of it. ``lean``: on branching, what the
-    past has kept ready for other methods is dropped, so that it is not counted as stored for this one.
+    past has kept ready for other methods is dropped, so that this one's checkpoints need not hold it.
     """
 
     name: str
@@ -156,6 +156,7 @@ class Run:
             return world, int(extra["count"])
         if self.arm.after is not None:
             (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
+            world.account = replace(world.account, bytes_stored=0)
             return own(world, self.lab.rules(self.arm.method)) if self.arm.lean else world, 0
         start = 0.0 if self.arm.past else self.first_t
         return World(initial(self.worker.initial()), start), 0
@@ -290,10 +291,9 @@ def _healing(r: Record) -> dict[str, Any]:
 
 
 def own(world: World, rules: Rules) -> World:
-    """The world with no more kept ready than these rules keep, and the count of bytes stored begun anew."""
+    """The world with no more kept ready than these rules keep."""
     known = world.state
     clients = {name: c if rules.last_models else replace(c, last=None) for name, c in known.clients.items()}
     history, average = known.history if rules.history else (), known.average if rules.average else None
     world.state = replace(known, clients=clients, history=history, average=average)
-    world.account = replace(world.account, bytes_stored=0)
     return world

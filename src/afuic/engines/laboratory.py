@@ -12,7 +12,7 @@ from afuic.data import ClientData, Dataset, Federation, federate, load, split_fo
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
 from afuic.engines.worker import Patients, Worker, withdrawn_patients
-from afuic.erase import METHODS, Configured, check_options, configured
+from afuic.erase import Configured, check_options, configured
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
 from afuic.learning.networks import Network
@@ -39,14 +39,18 @@ class Laboratory:
     def rules(self, method: str) -> Rules:
         """The protocol's rules under a method. What has to be kept ready is the same for all, so that they share one past."""
         config = self.config
-        teachers = {getattr(configured(config, name).options, "teacher", None) for name in config.methods}
-        methods = [METHODS[name] for name in config.methods]
-        last = "ensemble" in teachers or "afuic-paper" in config.methods or any(m.pauses for m in methods)
-        history = any(m.history for m in methods)
-        images = len(self.federation.calibration) > 0
+        needs = [configured(config, name).needs for name in config.methods]
         own = configured(config, method)
-        ahead, clusters = getattr(own.options, "ahead", None), self._clusters(own)
-        return Rules(config.aggregation, own, images, "average" in teachers, last, ahead, history, clusters)
+        return Rules(
+            aggregation=config.aggregation,
+            method=own,
+            calibration=len(self.federation.calibration) > 0,
+            average=any(n.average for n in needs),
+            last_models=any(n.last_models for n in needs),
+            ahead=getattr(own.options, "ahead", None),
+            history=any(n.history for n in needs),
+            clusters=self._clusters(own),
+        )
 
     def _clusters(self, method: Configured) -> dict[str, int] | None:
         """The clients dealt to clusters of equal size or nearly so; None for methods without."""

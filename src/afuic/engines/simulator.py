@@ -200,26 +200,26 @@ class Simulator:
         self.world.account = replace(account, **{k: getattr(account, k) + v for k, v in more.items()})
 
     def _weigh_store(self) -> None:
-        method = self.rules.method.method
-        held = stored_models(self.world.state, method.removes, method.history) * self.model_bytes
+        held = stored_models(self.world.state, self.rules) * self.model_bytes
         if held > self.world.account.bytes_stored:
             self.world.account = replace(self.world.account, bytes_stored=held)
 
 
-def stored_models(state: State, ledger: bool, history: bool) -> int:
-    """Models kept for erasure's sake: ``ledger`` and ``history`` where they are used, snapshots, teachers, directions, clients' last
-    models, and what rounds remember and have been answered.
+def stored_models(state: State, rules: Rules) -> int:
+    """Models kept for erasure's sake, as far as the rules' method uses them: ledger, history, clients' last models, average and what was
+    healed ahead, which a shared past may hold for others alone; snapshots, teachers, directions, what rounds remember and were answered.
     """
-    kept = [*state.ledger.clients.values(), *state.ledger.server.values()] if ledger else []
-    kept += [c.last for c in state.clients.values() if c.last is not None]
+    needs = rules.method.needs
+    kept: list[Params | None] = [*state.ledger.clients.values(), *state.ledger.server.values()] if needs.ledger else []
+    kept += [c.last for c in state.clients.values()] if needs.last_models else []
+    kept += [past.share for past in state.history] if needs.history else []
+    kept += [state.average] if needs.average else []
+    kept += [shadow.delta for shadow in state.shadows.values()] if rules.ahead is not None else []
     for r in state.requests.values():
-        kept += [m for m in (r.snapshot, r.scrubbed, r.direction, *r.teachers) if m is not None]
-    kept += [] if state.average is None else [state.average]
-    kept += [shadow.delta for shadow in state.shadows.values()]
-    kept += [past.share for past in state.history] if history else []
+        kept += [r.snapshot, r.scrubbed, r.direction, *r.teachers]
     for work in (r.work for r in state.requests.values() if r.work is not None):
         kept += [*work.answers.values(), work.round.model, *_models(work.round.memory)]
-    return len({id(m) for m in kept})
+    return len({id(m) for m in kept if m is not None})
 
 
 def _models(value: Any) -> Iterator[Params]:
@@ -242,9 +242,7 @@ def passes(worker: Worker, work: fx.Perform) -> float:
     job, training = work.job, worker.config.training
     if isinstance(job, LocalTraining):
         job = job.model_copy(update={"batch": training.batch, "usual": training.steps})
-    site = worker.site(work)
-    retain = site.retain[0] if site.retain else site.calibration
-    return job.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
+    return job.spent(worker.site(work), work.start, work.models, worker.performing(work))
 
 
 def wanted(state: State, job: fx.Calibrate) -> bool:

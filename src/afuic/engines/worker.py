@@ -64,8 +64,11 @@ class Worker:
 
     def perform(self, order: Perform) -> Params:
         """The answer to an order."""
-        generator = self._stream("perform", order.task)
-        return order.job.run(self.site(order), order.start, order.models, generator)
+        return order.job.run(self.site(order), order.start, order.models, self.performing(order))
+
+    def performing(self, order: Perform) -> torch.Generator:
+        """The random stream of an order's work, from its beginning."""
+        return self._stream("perform", order.task)
 
     def site(self, order: Perform) -> Site:
         """What the executor of an order has."""

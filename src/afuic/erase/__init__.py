@@ -47,9 +47,17 @@ def configured(config: Config, name: str) -> Configured:
             f"aggregation.optimizer: {kind!r} is not linear in the updates, so {name!r} cannot remove a client's part; use 'sgd'"
         )
     found = method.configure(config.options.get(name, {}))
-    if getattr(found.options, "oracle", False) and config.data.trigger is None:
-        raise ConfigError(f"options.{name}.oracle: is set but no trigger is planted; plant one (data.trigger) or unset it")
+    if getattr(found.options, "oracle", False):
+        _check_oracle(config, found)
     return found
+
+
+def _check_oracle(config: Config, found: Configured) -> None:
+    place = f"options.{found.method.name}"
+    if config.data.trigger is None:
+        raise ConfigError(f"{place}.oracle: is set but no trigger is planted; plant one (data.trigger) or unset it")
+    if not found.augments:
+        raise ConfigError(f"{place}.oracle: is set but Φ is part of no calibration; give one an invariance above 0 or unset it")
 
 
 def check_options(config: Config) -> None:

@@ -11,21 +11,20 @@ from __future__ import annotations
 from pydantic import Field
 
 from afuic.config import Section
-from afuic.erase.calibrate import Calibration
-from afuic.erase.method import Ask, Guard, Guarding, Method, Plan
+from afuic.erase.consistency import Consistency, Lasting, guarded
+from afuic.erase.method import Ask, Guard, Method, Plan
 from afuic.erase.scrub import Scrub
 
 ASCENT = Scrub(objective="ascent", steps=100, lr=0.005, retain=0.0, distil=0.0, stop_accuracy=0.25, bound=100.0, passes=1.0)
 """Chosen by benchmarks/ascent.py on validation images and seeds that are not reported."""
-CONSISTENCY = Calibration(steps=50, batch=64, lr=0.0005, gain=None, distil=0.0, invariance=1.0, turned=False)
 
 
 class Options(Section):
     """The paper's parts with this project's settings."""
 
     ascent: Scrub = ASCENT
-    calibration: Calibration | None = CONSISTENCY
-    guard: Guard = Guard(versions=100_000, calibration=Guarding(distil=0.0, invariance=1.0, turned=False), teacher=False)
+    calibration: Consistency | None = Consistency()
+    guard: Guard = guarded(Lasting())
     deadline_s: float = Field(600.0, gt=0, description="seconds to wait for the client; then the request fails")
     oracle: bool = Field(False, description="Φ stamps the trigger, as in a public prototype; marked in every table")
 

@@ -57,6 +57,11 @@ class Calibration(Section):
     augmentation: Augmentation = Augmentation()
     max_norm: float = Field(5.0, gt=0, description="clip of the gradient's norm")
 
+    @property
+    def augments(self) -> bool:
+        """Whether Φ is part of it."""
+        return self.augmented or self.invariance > 0
+
     def held_out(self, count: int) -> int:
         """How many of ``count`` images are held out to see when to stop; 0 when there are too few or all steps are made anyway."""
         most = min(HELD_OUT_MOST, max(HELD_OUT_LEAST, count // 8))

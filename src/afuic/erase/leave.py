@@ -1,18 +1,27 @@
-"""The floor: the client merely leaves. Nothing of it enters any more, nothing is removed."""
+"""The floor: the client merely leaves. Nothing of it enters any more, nothing is removed.
+
+With ``lasting`` it is the control of every comparison of calibrations: what a calibration does on its own, where nothing was erased.
+"""
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from afuic.config import Section
+from afuic.erase.consistency import Lasting, guarded
 from afuic.erase.method import Ask, Method, Plan
 
 
 class Options(Section):
-    """No options."""
+    """None is needed: by default nothing is done."""
+
+    lasting: Lasting | None = Field(None, description="calibration beside the training from then on; none: not any")
+    oracle: bool = Field(False, description="Φ stamps the trigger in this calibration; marked in every table")
 
 
 def plan(options: Options, ask: Ask) -> Plan:
     """Fence and go on."""
-    return Plan(merge="none")
+    return Plan(merge="none", guard=guarded(options.lasting if ask.calibration else None), oracle=options.oracle)
 
 
 METHOD = Method(

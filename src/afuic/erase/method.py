@@ -6,8 +6,10 @@ hands out the work and releases. A new method is one file with a ``METHOD``, one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
@@ -94,6 +96,29 @@ class Plan:
         """Whether C_c has to be kept as a direction until the guard's window closes."""
         return self.guard.project or self.carriers.policy == "project"
 
+    @property
+    def last_models(self) -> bool:
+        """Whether it uses what clients last trained: to teach, for θ_ref where a client unlearns, or in its rounds."""
+        taught = self.heal is not None and self.teacher == "ensemble"
+        return taught or self.scrub is not None or (self.procedure is not None and self.procedure.last_models)
+
+    @property
+    def augments(self) -> bool:
+        """Whether Φ is part of a calibration of its."""
+        return any(c is not None and c.augments for c in (self.heal, self.guard.calibration))
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What has to be kept for a method while nobody has asked for anything: contributions, every update, the clients' last models, a
+    moving average of the model.
+    """
+
+    ledger: bool
+    history: bool
+    last_models: bool
+    average: bool
+
 
 @dataclass(frozen=True)
 class Method:
@@ -134,3 +159,26 @@ class Configured:
     def plan(self, ask: Ask) -> Plan:
         """The plan for one request."""
         return self.method.plan(self.options, ask)
+
+    @cached_property
+    def needs(self) -> Needs:
+        """What its plans rest on, whatever may be asked."""
+        plans = list(self._plans())
+        return Needs(
+            ledger=self.method.clusters or any(p.remove or p.directions for p in plans),
+            history=self.method.history,
+            last_models=any(p.last_models for p in plans),
+            average=any(p.heal is not None and p.teacher == "average" for p in plans),
+        )
+
+    @property
+    def augments(self) -> bool:
+        """Whether Φ is part of any calibration that it may plan."""
+        return any(plan.augments for plan in self._plans())
+
+    def _plans(self) -> Iterator[Plan]:
+        for whole, reachable, calibration in product((True, False), repeat=3):
+            plan: Plan | None = self.plan(Ask(whole, reachable, calibration, elapsed_s=0.0))
+            while plan is not None:
+                yield plan
+                plan = plan.fallback

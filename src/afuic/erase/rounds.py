@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -49,6 +49,11 @@ class Job(Section):
         """Image passes, forward and backward, where that many images are to be forgotten and retained; a forward is a third of one."""
         raise NotImplementedError
 
+    def spent(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> float:
+        """The passes of this very order, for the clock; another number than ``passes`` where its work ends by itself."""
+        retain = site.retain[0] if site.retain else site.calibration
+        return self.passes(len(site.forget[0]) if site.forget else 0, 0 if retain is None else len(retain))
+
     def run(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> Params:
         """The answer: a change of the model, (result − start). ``models`` are those sent along with the order."""
         raise NotImplementedError
@@ -82,7 +87,7 @@ class View:
     """What the server knows when a procedure is asked. ``model``: θ when its rounds began, paused since; ``clients``: who stays and can be
     reached now, in the order they joined, for patients the target among them; ``gone``: the contributors to be erased; ``history``:
     every update so far but those of contributors erased before, empty unless the method asks for it; ``target``: whose data leave,
-    ``whole`` all of them; ``last_models``: what those who stay and the target last trained, kept for methods that pause.
+    ``whole`` all of them; ``last_models``: what those who stay and the target last trained, for procedures that ask for it.
     """
 
     model: Params
@@ -109,7 +114,12 @@ class Round:
 
 
 class Procedure(Section):
-    """The server's side of a method that works in rounds, with its settings. Pure: the same arguments give the same round."""
+    """The server's side of a method that works in rounds, with its settings. Pure: the same arguments give the same round.
+
+    ``last_models``: it looks at what clients last trained (``View.last_models``), which are kept for it then.
+    """
+
+    last_models: ClassVar[bool] = False
 
     def begin(self, view: View) -> Round:
         """The first round."""

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from afuic.config import Section
 from afuic.erase.calibrate import Forward, divergence
-from afuic.params import Params, add, clip, sub
+from afuic.params import Params, add, clip, sub, zeros_like
 
 Images = tuple[torch.Tensor, torch.Tensor]
 """images [n, c, h, w] and labels [n]."""
@@ -34,6 +34,7 @@ class Scrub(Section):
     steps: int = Field(60, ge=1, description="steps of SGD at most")
     batch: int = Field(64, ge=1, description="images to forget, and retained ones, in a step")
     lr: float = Field(0.01, gt=0, description="learning rate")
+    momentum: float = Field(0.0, ge=0, lt=1, description="of SGD; the ball takes nothing from it")
     radius: float = Field(1 / 3, gt=0, description="share of the mean distance from θ_ref to random models")
     stop_accuracy: float = Field(0.0, ge=0, lt=1, description="end when a forget batch is classified no better")
     retain: float = Field(1.0, ge=0, description="weight of the cross-entropy on retained images")
@@ -63,15 +64,33 @@ def scrub(
 
     ``forget`` holds at least one image; ``retain`` None or empty leaves the retained terms out.
     """
+    return scrubbed(forward, start, centre, radius, forget, retain, spec, generator, stop)[0]
+
+
+def scrubbed(
+    forward: Forward,
+    start: Params,
+    centre: Params,
+    radius: float,
+    forget: Images,
+    retain: Images | None,
+    spec: Scrub,
+    generator: torch.Generator,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[dict[str, torch.Tensor], int]:
+    """``scrub``, and how many steps it took."""
     model: Params = dict(start)
-    for _ in range(spec.steps):
-        if stop():
-            break
-        model, accuracy = _step(forward, model, start, _draw(forget, spec, generator), _draw(retain, spec, generator), spec)
-        model = add(centre, clip(sub(model, centre), radius))
+    velocity, steps = zeros_like(start), 0
+    while steps < spec.steps and not stop():
+        batches = _draw(forget, spec, generator), _draw(retain, spec, generator)
+        gradient, accuracy = _gradient(forward, model, start, *batches, spec)
+        velocity = add(gradient, velocity, spec.momentum) if spec.momentum else gradient
+        moved = {name: tensor - spec.lr * velocity[name] for name, tensor in model.items()}
+        model = add(centre, clip(sub(moved, centre), radius))
+        steps += 1
         if accuracy <= spec.stop_accuracy:
             break
-    return sub(model, start)
+    return sub(model, start), steps
 
 
 def forget_loss(logits: torch.Tensor, labels: torch.Tensor, objective: str) -> torch.Tensor:
@@ -82,9 +101,9 @@ def forget_loss(logits: torch.Tensor, labels: torch.Tensor, objective: str) -> t
     return -losses.mean()
 
 
-def _step(
+def _gradient(
     forward: Forward, model: Params, start: Params, forget: Images | None, retain: Images | None, spec: Scrub
-) -> tuple[Params, float]:
+) -> tuple[dict[str, torch.Tensor], float]:
     if forget is None:
         raise ValueError("the forget set is empty")
     leaf = {name: model[name].detach().clone().requires_grad_() for name in sorted(model)}
@@ -94,8 +113,8 @@ def _step(
         loss = loss + _retain_loss(forward, leaf, start, retain, spec)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(leaf.values(), spec.max_norm)
-    moved = {n: (t.detach() if t.grad is None else (t.detach() - spec.lr * t.grad)) for n, t in leaf.items()}
-    return moved, float((logits.argmax(1) == forget[1]).float().mean())
+    clipped = {n: torch.zeros_like(t) if t.grad is None else t.grad for n, t in leaf.items()}
+    return clipped, float((logits.argmax(1) == forget[1]).float().mean())
 
 
 def _retain_loss(forward: Forward, leaf: Params, start: Params, retain: Images, spec: Scrub) -> torch.Tensor:

@@ -121,7 +121,8 @@ def _set(turn: Turn, request: str, **changes: Any) -> None:
 def _view(turn: Turn, record: Record) -> View:
     state = turn.state
     active = state.active()
-    known = {c.name: c.last for c in [*active, state.clients[record.client]] if c.last is not None}
+    asked = [*active, state.clients[record.client]] if _procedure(record).last_models else []
+    known = {c.name: c.last for c in asked if c.last is not None}
     here = tuple(c.name for c in active if c.online)
     return View(
         model=state.model,

@@ -34,7 +34,7 @@ class Event(BaseModel):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What one method's run looked like: updates, requests and releases, shared beginning included."""
+    """What one method's run looked like: updates, requests and releases, its beginning included."""
 
     arm: str
     updates: tuple[Event, ...]
@@ -54,10 +54,13 @@ def read(path: Path) -> tuple[Event, ...]:
 
 
 def timeline(events: Sequence[Event], methods: Sequence[str]) -> Timeline | None:
-    """The shared beginning and the arm ``afuic``, or the first method's where there is none; None without events."""
+    """The arm ``afuic``, or the first method's where there is none, with the beginning that it branched from: its own (``prefix-NAME``)
+    where it has one, else the shared one. None without events.
+    """
     arms = {event.arm for event in events}
     arm = next((name for name in (PREFERRED, *methods) if name in arms), PREFIX)
-    drawn = [event for event in events if event.arm in {PREFIX, arm}]
+    own = f"{PREFIX}-{arm}"
+    drawn = [event for event in events if event.arm in {own if own in arms else PREFIX, arm}]
     if not drawn:
         return None
     return Timeline(arm, *(_named(drawn, name) for name in ("UpdateArrived", "EraseRequested", "Released")))

@@ -43,6 +43,14 @@ def test_rounds_weigh_by_how_far_the_model_moved() -> None:
     assert released(FedRecovery(sigma=0), history) == pytest.approx([0.8, 0.4])
 
 
+def test_where_the_client_sent_nothing_it_moved_nothing() -> None:
+    # three blocks of two, the second without a: only [2, 0] and [0, 4] count, of sizes (2 + 0)² = 4 and (0 + 4)² = 16, so p = 1/5 and 4/5;
+    # δ = [2, 0] and [0, 4], together [0.4, 3.2]; θ = [8, 4]
+    shares = (("a@0", (2, 0)), ("b@0", (0, 0)), ("b@0", (3, 0)), ("b@0", (3, 0)), ("b@0", (0, 0)), ("a@0", (0, 4)))
+    history = tuple(past(name, share, i) for i, (name, share) in enumerate(shares, 1))
+    assert released(FedRecovery(sigma=0), history) == pytest.approx([7.6, 0.8])
+
+
 def test_strength_multiplies_what_is_subtracted() -> None:
     assert released(FedRecovery(sigma=0, strength=2)) == pytest.approx([-2, 16])
 

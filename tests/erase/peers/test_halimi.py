@@ -31,15 +31,21 @@ def train(start: Params, images: Images, steps: int | None, generator: torch.Gen
     return vector(2, -1)
 
 
+SEVEN = Ascending(steps=7, batch=2, lr=0.5, radius=1.0, stop_accuracy=0.0, momentum=0.0)
 SITE = Site(forward, train, lambda generator: vector(*RANDOM), forget=FORGET)
 
 
-def ascended(steps: int, lr: float, radius: float, stop: float) -> list[float]:
+def ascended(steps: int, lr: float, radius: float, stop: float, momentum: float = 0.0) -> list[float]:
     """The algorithm: θ_ref of three clients, a ball, ascent from θ_ref, projection, early stop."""
+    return path(steps, lr, radius, stop, momentum)[-1]
+
+
+def path(steps: int, lr: float, radius: float, stop: float, momentum: float = 0.0) -> list[list[float]]:
+    """Where the ascent is after each of its steps."""
     # (3·(2, 1) − (4, 0))/2 = (1, 1.5); the random model is (−6, 8) away: the mean distance is 10
     centre = [(3 * t - c) / 2 for t, c in zip(THETA, OWN, strict=True)]
     assert centre == [1.0, 1.5]
-    w = list(centre)
+    w, speed, seen = list(centre), [0.0, 0.0], []
     for _ in range(steps):
         right, gradient = 0, [0.0, 0.0]
         for x, label in zip(FORGET[0].tolist(), FORGET[1].tolist(), strict=True):
@@ -47,25 +53,31 @@ def ascended(steps: int, lr: float, radius: float, stop: float) -> list[float]:
             right += (p > 0.5) == (label == 1)
             # d CE/dw = (p − label)·x, the mean over two images
             gradient = [g + (p - label) * xi / 2 for g, xi in zip(gradient, x, strict=True)]
-        w = [wi + lr * g for wi, g in zip(w, gradient, strict=True)]
+        speed = [momentum * v + g for v, g in zip(speed, gradient, strict=True)]
+        w = [wi + lr * v for wi, v in zip(w, speed, strict=True)]
         gap = math.dist(w, centre)
         if gap > radius * 10:
             w = [c + (wi - c) * radius * 10 / gap for wi, c in zip(w, centre, strict=True)]
+        seen.append(w)
         if right / 2 <= stop:
             break
-    return w
+    return seen
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(
     ("steps", "lr", "radius", "stop"),
     [(1, 0.1, 1.0, 0.0), (7, 0.5, 1.0, 0.0), (20, 0.5, 0.05, 0.0), (20, 0.5, 0.5, 0.5), (40, 0.5, 0.5, 0.0)],
     ids=["one step", "seven steps", "at the edge of the ball", "stops early", "stops when nothing is right"],
 )
-def test_the_ascent_is_the_papers(steps: int, lr: float, radius: float, stop: float) -> None:
-    job = ProjectedAscent(ascent=Ascending(steps=steps, batch=2, lr=lr, radius=radius, stop_accuracy=stop), clients=3)
+def test_the_ascent_is_the_papers(steps: int, lr: float, radius: float, stop: float, momentum: float) -> None:
+    ascent = Ascending(steps=steps, batch=2, lr=lr, radius=radius, stop_accuracy=stop, momentum=momentum)
+    job = ProjectedAscent(ascent=ascent, clients=3)
     delta = job.run(SITE, vector(*THETA), (vector(*OWN),), torch_stream(0, "ascent"))
-    expected = [w - t for w, t in zip(ascended(steps, lr, radius, stop), THETA, strict=True)]
-    assert delta["w"].tolist() == pytest.approx(expected, abs=1e-5)
+    walked = path(steps, lr, radius, stop, momentum)
+    assert delta["w"].tolist() == pytest.approx([w - t for w, t in zip(walked[-1], THETA, strict=True)], abs=1e-5)
+    # two images a step, for as many steps as were made
+    assert job.spent(SITE, vector(*THETA), (vector(*OWN),), torch_stream(0, "ascent")) == 2 * len(walked)
 
 
 def test_the_cases_are_not_all_the_same() -> None:
@@ -73,6 +85,8 @@ def test_the_cases_are_not_all_the_same() -> None:
     assert ascended(20, 0.5, 0.5, 0.5) == ascended(1, 0.5, 0.5, 0.0)
     assert math.dist(ascended(20, 0.5, 0.05, 0.0), (1.0, 1.5)) == pytest.approx(0.5)
     assert math.dist(ascended(40, 0.5, 0.5, 0.0), (1.0, 1.5)) < 5
+    assert math.dist(ascended(7, 0.5, 1.0, 0.0), ascended(7, 0.5, 1.0, 0.0, 0.9)) > 0.1
+    assert [len(path(20, 0.5, 0.5, 0.5)), len(path(40, 0.5, 0.5, 0.0))] == [1, 40]
 
 
 def view(**changes: object) -> View:
@@ -81,7 +95,7 @@ def view(**changes: object) -> View:
 
 
 def test_the_whole_of_it() -> None:
-    options = Options(ascent=Ascending(steps=7, batch=2, lr=0.5, radius=1.0, stop_accuracy=0.0), rounds=2)
+    options = Options(ascent=SEVEN, rounds=2)
     first = options.begin(view())
     (order,) = first.orders
     assert (order.client, order.needed, [m["w"].tolist() for m in order.models]) == ("a", True, [[4.0, 0.0]])
@@ -98,16 +112,16 @@ def test_the_whole_of_it() -> None:
 
 
 def test_a_target_that_has_sent_nothing_trains_first_and_is_charged_for_it() -> None:
-    (order,) = (
-        Options(ascent=Ascending(steps=7, batch=2, lr=0.5, radius=1.0, stop_accuracy=0.0)).begin(view(last_models={})).orders
-    )
+    (order,) = Options(ascent=SEVEN).begin(view(last_models={})).orders
     assert order.models == ()
     # training adds (2, −1) to θ = (2, 1): the same model of its own as above
     delta = order.job.run(SITE, order.start, (), torch_stream(0, "ascent"))
     expected = [w - t for w, t in zip(ascended(7, 0.5, 1.0, 0.0), THETA, strict=True)]
     assert delta["w"].tolist() == pytest.approx(expected, abs=1e-5)
-    # 20 steps of 32 images, then 7 steps of 2
+    # 20 steps of 32 images, then at most 7 steps of 2
     assert order.job.passes(2, 0) == 640 + 14
+    spent = order.job.spent(SITE, order.start, (), torch_stream(0, "ascent"))
+    assert spent == 640 + 2 * len(path(7, 0.5, 1.0, 0.0))
 
 
 def test_for_patients_the_target_recovers_with_the_others_and_counts_once() -> None:
@@ -121,3 +135,4 @@ def test_for_patients_the_target_recovers_with_the_others_and_counts_once() -> N
 def test_without_images_to_forget_nothing_changes() -> None:
     site = Site(forward, train, lambda generator: vector(*RANDOM))
     assert ProjectedAscent().run(site, vector(*THETA), (), torch_stream(0))["w"].tolist() == [0, 0]
+    assert ProjectedAscent().spent(site, vector(*THETA), (), torch_stream(0)) == 0

@@ -17,9 +17,10 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
 from afuic.erase.calibrate import Forward
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
 from afuic.erase.peers.local import Steps, descend
-from afuic.erase.rounds import Images, Job, LocalTraining, Order, Procedure, Round, Site, View, averaged
+from afuic.erase.rounds import Images, Job, LocalTraining, Order, Round, Site, View, averaged
 from afuic.params import Params, add, sub
 
 TEMPERATURE = 0.5
@@ -116,7 +117,7 @@ class Memory:
     model: Params
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """The target's unlearning, in one round, then rounds of the others."""
 
     stages: int = Field(10, ge=1, description="contrast and fusion, one after the other")
@@ -124,9 +125,6 @@ class Options(Procedure):
     ratio: float = Field(0.7, ge=0, le=1, description="side of the spectrum's centre, as a share")
     low: Low = Field("unlearned", description="whose amplitudes the spectrum's centre has")
     recover_rounds: int = Field(5, ge=0, description="rounds of the others afterwards")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """The target unlearns, alone."""
@@ -144,17 +142,12 @@ class Options(Procedure):
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"local": {"steps": 10, "batch": 64, "lr": 0.001, "optimizer": "adam"}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.004, "optimizer": "adam"}, "recover_rounds": 10},
-    {"ratio": 0.5},
+    {"local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}, "recover_rounds": 10},
+    {"recover_rounds": 20},
+    {"ratio": 0.5, "recover_rounds": 10},
     {"low": "original", "local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}},
 )
 """Settings to be compared on validation images, the first the defaults."""
-
-
-def plan(options: Options, ask: Ask) -> Plan:
-    """The target first, then the others."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
 
 
 METHOD = Method(
@@ -164,6 +157,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

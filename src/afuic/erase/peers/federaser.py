@@ -14,9 +14,10 @@ from typing import Any
 
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.blocks import Block, blocks, by_client
-from afuic.erase.rounds import LocalTraining, Order, Past, Procedure, Round, View
+from afuic.erase.peers.calibrating import InRounds, in_rounds
+from afuic.erase.rounds import LocalTraining, Order, Past, Round, View
 from afuic.params import Params, add, norm, scale, total
 
 
@@ -34,7 +35,7 @@ class Replay:
     block: int
 
 
-class FedEraser(Procedure):
+class FedEraser(InRounds):
     """``interval`` is the paper's Δt, the retaining interval."""
 
     interval: int = Field(2, ge=1, description="every so many blocks are replayed; the updates in between are left out")
@@ -88,11 +89,6 @@ def _clean(view: View, past: Past, met: float) -> bool:
     return past.contributor not in view.gone and past.base_version < met
 
 
-def plan(options: FedEraser, ask: Ask) -> Plan:
-    """Pause, replay, overwrite."""
-    return Plan(merge="replace", procedure=options)
-
-
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"interval": 1},
@@ -109,7 +105,7 @@ METHOD = Method(
     needs_target=False,
     removes=True,
     options=FedEraser,
-    plan=plan,
+    plan=in_rounds,
     history=True,
     pauses=True,
 )

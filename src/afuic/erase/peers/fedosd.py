@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
 from afuic.erase.peers.local import Steps, descend
-from afuic.erase.rounds import Images, Job, LocalTraining, Order, Procedure, Round, Site, View, averaged
+from afuic.erase.rounds import Images, Job, LocalTraining, Order, Round, Site, View, averaged
 from afuic.params import Params, add, dot, norm, scale, sub
 
 CUTOFF = 1e-9
@@ -88,16 +89,13 @@ class Memory:
     model: Params
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """Rounds of unlearning, then of post-training with the projection against reverting."""
 
     unlearn_rounds: int = Field(5, ge=1, description="rounds in which the target unlearns")
     recover_rounds: int = Field(4, ge=0, description="rounds of the others afterwards")
     local: Steps = Steps(steps=10, batch=64, lr=0.1)
     project: bool = Field(True, description="take the way back out of each step of the post-training")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """Everyone's steps at the model of the request."""
@@ -143,11 +141,6 @@ SEARCH: tuple[dict[str, Any], ...] = (
 """Settings to be compared on validation images, the first the defaults."""
 
 
-def plan(options: Options, ask: Ask) -> Plan:
-    """Rounds with everyone; the target is needed in each of the first."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
-
-
 METHOD = Method(
     name="fedosd",
     source="Pan et al., AAAI 2025, arXiv 2412.20200",
@@ -155,6 +148,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

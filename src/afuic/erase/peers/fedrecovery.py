@@ -12,14 +12,15 @@ from typing import Any
 
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.blocks import Block, blocks, contributors
+from afuic.erase.peers.calibrating import InRounds, in_rounds
 from afuic.erase.peers.noise import Noise, perturb
-from afuic.erase.rounds import SERVER, Procedure, Round, View
+from afuic.erase.rounds import SERVER, Round, View
 from afuic.params import Params, add, dot, sub, total
 
 
-class FedRecovery(Procedure):
+class FedRecovery(InRounds):
     """``strength`` 1 is the paper's. The weights add up to 1, so that as published about one round's residual is subtracted."""
 
     strength: float = Field(1.0, gt=0, description="factor on the weighted sum of residuals; 1: as published")
@@ -36,8 +37,12 @@ class FedRecovery(Procedure):
 
 
 def weighted(view: View, strength: float = 1.0) -> dict[str, Any]:
-    """strength · Σ_i p_i δ_i with p_i = ‖a_i‖²/Σ_j ‖a_j‖², a_i the whole change of block i (Algorithm 2, step 8)."""
-    rounds, others = blocks(view.history), max(1, contributors(view.history) - 1)
+    """strength · Σ_i p_i δ_i with p_i = ‖a_i‖²/Σ_j ‖a_j‖², a_i the whole change of block i (Algorithm 2, step 8).
+
+    Over the blocks in which the client took part, as it does in every round of the paper: where it sent nothing it moved nothing.
+    """
+    others = max(1, contributors(view.history) - 1)
+    rounds = [block for block in blocks(view.history) if any(past.contributor in view.gone for past in block)]
     sizes = [_moved(view, block) for block in rounds]
     whole = sum(sizes)
     out = total((), view.model)
@@ -62,18 +67,13 @@ def _moved(view: View, block: Block) -> float:
     return dot(change, change)
 
 
-def plan(options: FedRecovery, ask: Ask) -> Plan:
-    """Subtract, perturb, overwrite."""
-    return Plan(merge="replace", procedure=options)
-
-
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"strength": 2.0},
+    {"strength": 3.0},
     {"strength": 5.0},
-    {"strength": 10.0},
     {"sigma": 0.05},
-    {"strength": 5.0, "sigma": 0.05},
+    {"strength": 3.0, "sigma": 0.001},
 )
 
 METHOD = Method(
@@ -83,7 +83,7 @@ METHOD = Method(
     needs_target=False,
     removes=True,
     options=FedRecovery,
-    plan=plan,
+    plan=in_rounds,
     history=True,
     pauses=True,
 )

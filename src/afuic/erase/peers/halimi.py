@@ -8,15 +8,16 @@ asynchronous form.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered
-from afuic.erase.rounds import Job, LocalTraining, Order, Procedure, Round, Site, View
-from afuic.erase.scrub import Scrub, reference, scrub
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
+from afuic.erase.rounds import Job, LocalTraining, Order, Round, Site, View
+from afuic.erase.scrub import Scrub, reference, scrubbed
 from afuic.params import Params, add, norm, sub, zeros_like
 
 RANDOM_MODELS = 10
@@ -31,6 +32,7 @@ class Ascending(Scrub):
 
     objective: Literal["ascent", "capped"] = Field("ascent", description="ascent: −CE, as published")
     steps: int = Field(100, ge=1, description="steps of SGD at most")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; the ball takes nothing from it")
     stop_accuracy: float = Field(0.12, ge=0, lt=1, description="end when a forget batch is classified no better")
     retain: float = Field(0.0, ge=0, description="weight of the cross-entropy on retained images; published: none")
     distil: float = Field(0.0, ge=0, description="weight of KL(start ‖ model) on retained images; published: none")
@@ -44,30 +46,36 @@ class ProjectedAscent(Job):
     first: float = 0.0
 
     def passes(self, forget: int, retain: int) -> float:
-        """Steps times images in a step, all of them, although the ascent may end before; and ``first`` for a model of its own."""
+        """Steps times images in a step, at most; and ``first`` for a model of its own."""
         return self.first + self.ascent.steps * min(self.ascent.batch, max(forget, 1))
+
+    def spent(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> float:
+        """The steps until the ascent stops, found by making them."""
+        forget = len(site.forget[0]) if site.forget else 0
+        return self.first + self._climbed(site, start, models, generator)[1] * min(self.ascent.batch, max(forget, 1))
 
     def run(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> Params:
         """From θ_ref up the loss; the change is counted from ``start``."""
+        return self._climbed(site, start, models, generator)[0]
+
+    def _climbed(self, site: Site, start: Params, models: tuple[Params, ...], generator: torch.Generator) -> tuple[Params, int]:
         if site.forget is None or not len(site.forget[0]):
-            return zeros_like(start)
+            return zeros_like(start), 0
         own = models[0] if models else add(start, site.train(start, site.forget, None, generator))
         centre = reference(start, own, self.clients)
         distances = [norm(sub(site.initial(generator), centre)) for _ in range(RANDOM_MODELS)]
         radius = self.ascent.radius * sum(distances) / RANDOM_MODELS
-        climbed = scrub(site.forward, centre, centre, radius, site.forget, site.retain, self.ascent, generator)
-        return add(sub(centre, start), climbed)
+        climbed, steps = scrubbed(site.forward, centre, centre, radius, site.forget, site.retain, self.ascent, generator)
+        return add(sub(centre, start), climbed), steps
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """The ascent, and the rounds after it."""
 
+    last_models: ClassVar[bool] = True
     ascent: Ascending = Ascending()
     rounds: int = Field(5, ge=0, description="rounds of recovery by those who stay")
     steps: int | None = Field(None, ge=1, description="steps of a client in a round; none: as in any task")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """The target's ascent."""
@@ -85,17 +93,12 @@ class Options(Procedure):
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"rounds": 10},
-    {"ascent": {"stop_accuracy": 0.25}},
-    {"ascent": {"lr": 0.005, "stop_accuracy": 0.25}},
-    {"ascent": {"lr": 0.03}},
-    {"ascent": {"radius": 0.1}, "rounds": 10},
+    {"ascent": {"lr": 0.02}},
+    {"ascent": {"stop_accuracy": 0.0}},
+    {"ascent": {"lr": 0.02, "stop_accuracy": 0.0}},
+    {"ascent": {"stop_accuracy": 0.0}, "rounds": 10},
 )
-"""Settings to be compared on validation images, the first the defaults."""
-
-
-def plan(options: Options, ask: Ask) -> Plan:
-    """Ascent and recovery; without the target there is nothing it can do."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
+"""Settings to be compared on validation images, the first the defaults: rate and momentum of the public code."""
 
 
 METHOD = Method(
@@ -105,6 +108,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

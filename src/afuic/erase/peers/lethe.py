@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
 from afuic.erase.peers.local import Steps, descend
-from afuic.erase.rounds import Images, Job, LocalTraining, Order, Procedure, Round, Site, View, average, averaged
+from afuic.erase.rounds import Images, Job, LocalTraining, Order, Round, Site, View, average, averaged
 from afuic.params import Params, add, sub
 
 UP, DOWN = "lethe.up.", "lethe.down."
@@ -105,7 +106,7 @@ class Memory:
     adapter: Params | None = None
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """One round to reshape, some to rectify, some to restore."""
 
     rank: int = Field(4, ge=1, description="of the adapter")
@@ -114,9 +115,6 @@ class Options(Procedure):
     weight: float = Field(8.0, gt=0, description="factor on the forget stream")
     rectify_rounds: int = Field(5, ge=1, description="rounds of the two streams with the adapter on")
     recover_rounds: int = Field(4, ge=0, description="rounds of the others with the adapter off")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """Reshape: the target trains the adapter."""
@@ -164,11 +162,6 @@ SEARCH: tuple[dict[str, Any], ...] = (
 """Settings to be compared on validation images, the first the defaults."""
 
 
-def plan(options: Options, ask: Ask) -> Plan:
-    """Reshape and rectify with the target, restore without it."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
-
-
 METHOD = Method(
     name="lethe",
     source="Lethe-like, after the abstracts of Tan et al., arXiv 2601.22601",
@@ -176,6 +169,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
+from afuic.erase.peers.calibrating import NeedsTarget, in_rounds
 from afuic.erase.peers.local import Steps, descend
-from afuic.erase.rounds import Images, Job, Order, Procedure, Round, Site, View, averaged
+from afuic.erase.rounds import Images, Job, Order, Round, Site, View, averaged
 from afuic.params import Params
 
 
@@ -64,16 +65,13 @@ class Memory:
     model: Params
 
 
-class Options(Procedure):
+class Options(NeedsTarget):
     """The target's smoothing; its result is released."""
 
     local: Steps = Steps(steps=40, batch=64, lr=0.05, momentum=0.9)
     samples: int = Field(4, ge=1, description="perturbations of each image in a step")
     sigma_min: float = Field(0.5, gt=0, description="smallest deviation of the noise; images are in [−1, 1]")
     sigma_max: float = Field(1.0, gt=0, description="largest deviation of the noise")
-    deadline_s: float = Field(
-        600.0, gt=0, description="seconds to wait for the target while it is away; then the request fails"
-    )
 
     def begin(self, view: View) -> Round:
         """The target's work, the only one."""
@@ -88,17 +86,12 @@ class Options(Procedure):
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
-    {"local": {"steps": 80, "batch": 64, "lr": 0.05, "momentum": 0.9}},
+    {"local": {"steps": 20, "batch": 64, "lr": 0.02, "momentum": 0.9}},
     {"local": {"steps": 40, "batch": 64, "lr": 0.02, "momentum": 0.9}},
-    {"sigma_min": 0.25, "sigma_max": 0.5},
     {"sigma_min": 1.0, "sigma_max": 2.0},
+    {"sigma_min": 1.0, "sigma_max": 2.0, "local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
 )
 """Settings to be compared on validation images, the first the defaults."""
-
-
-def plan(options: Options, ask: Ask) -> Plan:
-    """One order, to the target."""
-    return Plan(merge="replace", procedure=options, deadline_s=options.deadline_s)
 
 
 METHOD = Method(
@@ -108,6 +101,6 @@ METHOD = Method(
     needs_target=True,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

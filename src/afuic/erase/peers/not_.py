@@ -12,14 +12,15 @@ from typing import Any
 
 from pydantic import Field
 
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered, train
-from afuic.erase.rounds import LocalTraining, Procedure, Round, View
+from afuic.erase.peers.calibrating import InRounds, in_rounds
+from afuic.erase.rounds import LocalTraining, Round, View
 from afuic.errors import ConfigError
 from afuic.params import Params
 
 
-class Options(Procedure):
+class Options(InRounds):
     """Which layers are negated, and how long the others fine-tune."""
 
     layers: int = Field(1, ge=1, description="so many of the first layers are negated")
@@ -73,11 +74,6 @@ SEARCH: tuple[dict[str, Any], ...] = (
 """Settings to be compared on validation images, the first the defaults."""
 
 
-def plan(options: Options, ask: Ask) -> Plan:
-    """Negation and rounds, whoever asks for whatever."""
-    return Plan(merge="replace", procedure=options)
-
-
 METHOD = Method(
     name="not",
     source="Khalil et al., arXiv 2503.05657",
@@ -85,6 +81,6 @@ METHOD = Method(
     needs_target=False,
     removes=False,
     options=Options,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

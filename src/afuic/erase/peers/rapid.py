@@ -14,9 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from pydantic import Field
 
 from afuic.erase.calibrate import Forward
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered, train
-from afuic.erase.rounds import Images, Job, Procedure, Round, Site, View
+from afuic.erase.peers.calibrating import InRounds, in_rounds
+from afuic.erase.rounds import Images, Job, Round, Site, View
 from afuic.params import Params, sub, zeros_like
 
 
@@ -73,7 +74,7 @@ def _gradient(forward: Forward, model: Params, images: torch.Tensor, labels: tor
     return dict(zip(leaf, found, strict=True))
 
 
-class Rapid(Procedure):
+class Rapid(InRounds):
     """Synchronous rounds from θ_0."""
 
     rounds: int = Field(20, ge=1, description="synchronous rounds of retraining")
@@ -88,18 +89,13 @@ class Rapid(Procedure):
         return answered(view, memory, answers, self.rounds, self.training)
 
 
-def plan(options: Rapid, ask: Ask) -> Plan:
-    """Pause, retrain, overwrite."""
-    return Plan(merge="replace", procedure=options)
-
-
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"rounds": 40},
-    {"training": {"power": 0.5}},
-    {"rounds": 10, "training": {"steps": 40}},
-    {"training": {"lr": 0.0003}},
-    {"training": {"damping": 0.1}},
+    {"training": {"damping": 0.03}},
+    {"training": {"power": 0.5, "damping": 1e-8}},
+    {"rounds": 10, "training": {"power": 0.5, "damping": 1e-8}},
+    {"rounds": 10, "training": {"steps": 40, "power": 0.5, "damping": 1e-8}},
 )
 
 METHOD = Method(
@@ -109,6 +105,6 @@ METHOD = Method(
     needs_target=False,
     removes=False,
     options=Rapid,
-    plan=plan,
+    plan=in_rounds,
     pauses=True,
 )

@@ -16,10 +16,11 @@ from typing import Any
 from pydantic import Field
 
 from afuic.erase.ledger import client_of
-from afuic.erase.method import Ask, Method, Plan
+from afuic.erase.method import Method
 from afuic.erase.peers.averaging import Retraining, answered, train
+from afuic.erase.peers.calibrating import InRounds, in_rounds
 from afuic.erase.peers.noise import Noise, perturb
-from afuic.erase.rounds import SERVER, LocalTraining, Procedure, Round, View
+from afuic.erase.rounds import SERVER, LocalTraining, Round, View
 from afuic.params import Params, add, norm, sub, total
 
 SAME = 1e-3
@@ -39,7 +40,7 @@ class Guarantee:
     rests_on: str
 
 
-class Sifu(Procedure):
+class Sifu(InRounds):
     """The budget (ε, δ) and σ decide how far back to go, ``rounds`` how long to train on."""
 
     epsilon: float = Field(1.0, gt=0, description="ε of the guarantee; its proof needs ε ≤ 1")
@@ -98,11 +99,6 @@ def _adds_up(view: View) -> bool:
     return norm(gap) <= SAME * (1.0 + norm(view.model))
 
 
-def plan(options: Sifu, ask: Ask) -> Plan:
-    """Pause, go back, perturb, retrain, overwrite."""
-    return Plan(merge="replace", procedure=options)
-
-
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
     {"sigma": 0.1},
@@ -119,7 +115,7 @@ METHOD = Method(
     needs_target=False,
     removes=True,
     options=Sifu,
-    plan=plan,
+    plan=in_rounds,
     history=True,
     pauses=True,
 )

@@ -16,7 +16,8 @@ from pydantic import Field
 from afuic.erase.augment import medical
 from afuic.erase.calibrate import Calibration, Forward, calibrate
 from afuic.erase.method import Ask, Method, Plan
-from afuic.erase.rounds import SERVER, Job, Order, Procedure, Round, Site, View
+from afuic.erase.peers.calibrating import InRounds, in_rounds
+from afuic.erase.rounds import SERVER, Job, Order, Round, Site, View
 from afuic.params import Params, add, sub, total, zeros_like
 
 
@@ -50,7 +51,7 @@ class Distillation(Job):
         return sub(done.model, start)
 
 
-class Wu(Procedure):
+class Wu(InRounds):
     """Subtraction alone where ``distil`` is none (or the server holds no images)."""
 
     distil: Distillation | None = Distillation()
@@ -75,8 +76,7 @@ def softened(forward: Forward, temperature: float) -> Forward:
 
 def plan(options: Wu, ask: Ask) -> Plan:
     """Subtract, distil where there are images, overwrite."""
-    procedure = options if ask.calibration else options.model_copy(update={"distil": None})
-    return Plan(merge="replace", procedure=procedure)
+    return in_rounds(options if ask.calibration else options.model_copy(update={"distil": None}), ask)
 
 
 SEARCH: tuple[dict[str, Any], ...] = (

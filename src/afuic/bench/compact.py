@@ -1,0 +1,83 @@
+"""The one table of a suite that fits a README: what each method cost, and how far the model that it released is from retrained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from afuic.bench import statistics
+from afuic.bench.document import Case
+from afuic.bench.measures import Shown, whole
+from afuic.bench.statistics import COST, Summary
+from afuic.bench.tables import FLOOR, Cell, Row, Table, label, released
+from afuic.report.words import MISSING, duration, percent, signed
+
+COSTS = (
+    Shown("latency_to_retrain", "latency, of retraining's", percent),
+    Shown("stall_client_s", "others' stall", duration),
+    Shown("updates_lost", "updates lost", whole),
+)
+GAPS = (
+    ("released", "accuracy", "accuracy"),
+    ("released", "auroc", "AUROC"),
+    ("released", "forget_accuracy", "forget accuracy"),
+    ("released", "forget_loss", "forget loss"),
+    ("released", "asr_excess", "excess ASR"),
+    ("released", "mia_auc", "MIA"),
+    ("after", "asr_excess_max", "highest excess ASR after"),
+)
+"""Phase, measure, and what its column is called."""
+NOTE = (
+    "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same. Then z, the gap "
+    "of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how many runs |z| ≤ 2; bold "
+    "where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership attack. The last row is "
+    "the floor: each retrained model against the others of its seed."
+)
+LARGE = 99.95
+"""A gap from which on its decimals say nothing."""
+
+
+def pooled(cases: Mapping[str, Case]) -> Case:
+    """All cases as one, whose seeds are the seeds of each; for tables over several data sets. ValueError without a case."""
+    if not cases:
+        raise ValueError("no case to pool")
+    rows = {row: found for case in cases.values() for row, found in case.rows.items()}
+    seeds = {f"{name}/{seed}": found for name, case in cases.items() for seed, found in case.seeds.items()}
+    return next(iter(cases.values())).model_copy(update={"x": None, "rows": rows, "seeds": seeds})
+
+
+def compact(name: str, title: str, case: Case) -> Table:
+    """The table of a case, or of several that were pooled."""
+    columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS))
+    floor = Row(FLOOR, (_models(case), *_floor(case)))
+    return Table(name, title, NOTE, columns, (*(_row(case, row) for row in case.rows), floor))
+
+
+def _row(case: Case, row: str) -> Row:
+    runs = statistics.run(case, row)
+    costs = (_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS)
+    gaps = (_gap(statistics.of_row(case, row, phase, key), runs) for phase, key, _ in GAPS)
+    return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps))
+
+
+def _floor(case: Case) -> list[Cell]:
+    costs = [_cost(statistics.of_retraining(case, COST, s.key), s) for s in COSTS]
+    return costs + [_gap(statistics.of_retraining(case, phase, key)) for phase, key, _ in GAPS]
+
+
+def _models(case: Case) -> Cell:
+    runs = [s.retrained.runs for s in case.seeds.values()]
+    return Cell(f"{sum(runs)} of {sum(runs) + sum(s.retrained.diverged for s in case.seeds.values())}")
+
+
+def _cost(found: Summary, cost: Shown) -> Cell:
+    if found.mean is None:
+        return Cell(MISSING)
+    return Cell(cost.show(found.mean) + (f" ± {cost.show(found.sd)}" if found.sd else ""))
+
+
+def _gap(found: Summary, runs: int = 0) -> Cell:
+    if found.z_mean is None:
+        return Cell(MISSING)
+    digits = 0 if abs(found.z_mean) >= LARGE or (found.z_sd or 0.0) >= LARGE else 1
+    sd = "" if found.z_sd is None else f" ± {found.z_sd:.{digits}f}"
+    return Cell(f"{signed(found.z_mean, digits)}{sd} ({found.within}/{found.of})", strong=found.all_within(runs))

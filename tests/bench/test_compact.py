@@ -1,0 +1,105 @@
+"""The table that fits a README: costs and gaps of several data sets together, worked out by hand, and the pages made from documents."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from afuic.bench.compact import compact, pooled
+from afuic.bench.document import Arm, Case
+from tests.bench.conftest import arm, row, seed
+from tests.benchmarks.conftest import ROOT
+
+
+def released(z: float | None, share: float | None, *, outcome: str = "released") -> Arm:
+    """An arm whose released model's accuracy lies ``z`` from retraining, after ``share`` of its time."""
+    found = arm(0.8, 0.0, latency=None if share is None else 100 * share, outcome=outcome)
+    costs = found.costs.model_copy(update={"latency_to_retrain": share})
+    return found.model_copy(update={"z": {"released": {"accuracy": z}}, "costs": costs})
+
+
+def case(*seeds: dict[str, Arm]) -> Case:
+    names = {name for found in seeds for name in found}
+    rows = {name: row(name, oracle=name == "cheat") for name in sorted(names)}
+    return Case(x=None, config={}, rows=rows, seeds={str(i): seed(found) for i, found in enumerate(seeds)})
+
+
+BLOOD = case(
+    {"afuic": released(-1.0, 0.02), "other": released(0.5, 0.5)},
+    {"afuic": released(1.0, 0.02), "other": released(1.5, 0.5)},
+)
+ORGAN = case({"afuic": released(3.0, 0.05), "other": released(1.0, 0.5), "cheat": released(None, None, outcome="failed")})
+
+
+def cells(of: Case) -> dict[str, dict[str, str]]:
+    table = compact("t", "T", of)
+    return {r.label: {c: x.text for c, x in zip(table.columns, r.cells, strict=True)} for r in table.rows}
+
+
+def test_gaps_and_costs_of_all_data_sets_together() -> None:
+    found = cells(pooled({"blood": BLOOD, "organ": ORGAN}))
+    # z: -1, 1, 3: mean 1, sd sqrt((4 + 0 + 4) / 2) = 2, two within 2
+    assert found["afuic"]["accuracy"] == "+1.0 ± 2.0 (2/3)"
+    # 2 %, 2 %, 5 %: mean 3 %, sd sqrt((1 + 1 + 4) / 2) = 1.7 %
+    assert found["afuic"]["latency, of retraining's"] == "3.0% ± 1.7%"
+    # 0.5, 1.5, 1: mean 1, sd sqrt((0.25 + 0.25 + 0) / 2) = 0.5; always half of retraining's time
+    assert found["other"]["accuracy"] == "+1.0 ± 0.5 (3/3)"
+    assert found["other"]["latency, of retraining's"] == "50.0%"
+    assert found["other"]["others' stall"] == "0 s".replace(" ", "\N{NO-BREAK SPACE}")
+    assert found["cheat †oracle"] == {c: "0 of 1" if c == "released" else "–" for c in found["cheat †oracle"]}
+    # two retrained models in each of three seeds
+    assert found["retrained (floor)"]["released"] == "6 of 6"
+
+
+def test_only_what_is_within_in_every_run_is_marked() -> None:
+    table = compact("t", "T", pooled({"blood": BLOOD, "organ": ORGAN}))
+    at = table.columns.index("accuracy")
+    assert {r.label: r.cells[at].strong for r in table.rows} == {
+        "afuic": False, "other": True, "cheat †oracle": False, "retrained (floor)": False,
+    }  # fmt: skip
+
+
+def test_large_gaps_are_written_without_decimals() -> None:
+    found = cells(case({"afuic": released(-1234.56, 0.02)}, {"afuic": released(-1000.0, 0.02)}))
+    # (1234.56 - 1000) / sqrt(2) = 165.86
+    assert found["afuic"]["accuracy"] == "−1117 ± 166 (0/2)"
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert cells(ORGAN)["afuic"]["accuracy"] == "+3.0 (0/1)"
+
+
+def test_nothing_cannot_be_pooled() -> None:
+    with pytest.raises(ValueError, match="no case"):
+        pooled({})
+
+
+def test_pages_and_figures_are_written_once_and_go_with_their_document(by_hand, tmp_path) -> None:
+    import suites
+
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    shutil.copy(ROOT / "docs" / "benchmarks.md", docs)
+    found = {"hand": by_hand}
+    for path, content in list(suites.stale(found, docs)):
+        suites.put(path, content)
+    page = (docs / "suites" / "hand.md").read_text(encoding="utf-8")
+    assert "| other | 3 of 3 |" in page
+    assert "by hand, seed 2: cheat failed: it did not answer" in page
+    assert "(../figures/suites/hand-curves-by-hand.svg)" in page
+    assert (docs / "figures" / "suites" / "hand-curves-by-hand.svg").read_bytes().startswith(b"<?xml")
+    assert "[hand](suites/hand.md)" in (docs / "benchmarks.md").read_text(encoding="utf-8")
+    assert list(suites.written(found, docs)) == []
+    gone = dict(suites.written({}, docs))
+    assert gone[docs / "suites" / "hand.md"] is None
+    assert gone[docs / "figures" / "suites" / "hand-curves-by-hand.svg"] is None
+    assert suites.NOTHING.encode() in gone[docs / "benchmarks.md"]
+
+
+def test_a_document_under_the_name_of_another_suite_is_refused(by_hand, tmp_path) -> None:
+    import suites
+
+    (tmp_path / "paper.json").write_text(by_hand.to_json(), encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"paper.json: holds the suite hand; name the file after it"):
+        suites.documents(tmp_path)
