@@ -129,7 +129,7 @@ def main() -> None:
                 functools.partial(_say, name, seed),
             )
         rows = [measure(name, seed, given.work) for seed in seeds]
-        measured[name] = {"summary": summary(rows), "seeds": rows}
+        measured[name] = {"commit": origin("erasure", 0)["commit"], "summary": summary(rows), "seeds": rows}
         _write(given.out, {case: measured[case] for case in CASES if case in measured})
 
 

@@ -97,7 +97,15 @@ def erasure(document: Document) -> str:
         "excess ASR over retraining's most",
     ]
     costs_heads += ["evaluations in a dip: mean, worst seed (retrained)"]
-    return _table(heads, gaps) + "\n" + _table(costs_heads, costs)
+    return _table(heads, gaps) + "\n" + _table(costs_heads, costs) + "\n" + _commits(document)
+
+
+def _commits(document: Document) -> str:
+    """Which case was measured at which commit."""
+    found: dict[str, list[str]] = {}
+    for name, case in document["cases"].items():
+        found.setdefault(case["commit"][:12], []).append(name)
+    return "".join(f"Commit {commit}: {'; '.join(names)}.\n" for commit, names in found.items())
 
 
 def _gap(found: Document | None) -> str:
