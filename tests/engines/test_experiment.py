@@ -175,6 +175,13 @@ def test_diverging_clients_are_quarantined_and_named(tmp_path: Path) -> None:
     assert any("update of 'hospital-1'" in r and "NaN or infinite" in r for r in reasons)
 
 
+def test_only_who_heals_ahead_is_charged_for_it(tmp_path: Path) -> None:
+    ahead = {"afuic": {**SMALL["options"]["afuic"], "ahead": {"steps": 2, "gain": "none"}}}
+    methods = experiment.run(small(methods=["afuic", "continue"], options=ahead), tmp_path / "run").methods
+    assert methods["afuic"].server_s > 0
+    assert methods["continue"].server_s == 0
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -156,8 +156,9 @@ class Run:
             return world, int(extra["count"])
         if self.arm.after is not None:
             (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
-            world.account = replace(world.account, bytes_stored=0)
-            return own(world, self.lab.rules(self.arm.method)) if self.arm.lean else world, 0
+            rules = self.lab.rules(self.arm.method)
+            world.account = Account(server_s=world.account.server_s if rules.ahead is not None else 0.0)
+            return own(world, rules) if self.arm.lean else world, 0
         start = 0.0 if self.arm.past else self.first_t
         return World(initial(self.worker.initial()), start), 0
 

@@ -11,7 +11,7 @@ from afuic.config import Config
 from afuic.data import ClientData, Dataset, Federation, federate, load, split_forget, stamp
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
-from afuic.engines.worker import Patients, Worker, withdrawn_patients
+from afuic.engines.worker import Patients, Worker, named, withdrawn_patients
 from afuic.erase import Configured, check_options, configured
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
@@ -100,7 +100,7 @@ def forget_set(config: Config, federation: Federation, patients: Patients) -> Cl
     parts = []
     for name in dict.fromkeys(r.client for r in config.requests):
         whole = any(r.client == name and r.patients is None for r in config.requests)
-        ids = None if whole else tuple(sorted({p for group in patients[name] for p in group}))
+        ids = None if whole else named(patients[name])
         parts.append(split_forget(federation.clients[name], ids)[0])
     return ClientData(
         torch.cat([p.images for p in parts]),

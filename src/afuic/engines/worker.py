@@ -6,7 +6,7 @@ replayed from its events alone, and why two engines reach the same model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +20,7 @@ from afuic.erase.scrub import reference, scrub
 from afuic.errors import ConfigError, DataError
 from afuic.learning.networks import Network
 from afuic.learning.train import local_update
-from afuic.params import Params, norm, sub
+from afuic.params import Params, add, norm, sub
 from afuic.protocol.effects import Calibrate, Perform, Train, Unlearn
 from afuic.rng import PathPart, stream, torch_stream
 
@@ -101,7 +101,7 @@ class Worker:
         return split_forget(data, self._withdrawn(client, epoch))[1] if epoch else data
 
     def _withdrawn(self, client: str, epoch: int) -> tuple[str, ...]:
-        return tuple(sorted({p for group in self.patients[client][:epoch] for p in group}))
+        return named(self.patients[client][:epoch])
 
     def _sides(self, task: Unlearn) -> tuple[ClientData, ClientData]:
         data = self.federation.clients[task.client]
@@ -110,7 +110,7 @@ class Worker:
     def _local_model(self, task: Unlearn, data: ClientData) -> Params:
         generator = self._stream("local model", task.task)
         delta = local_update(self.network, task.start, data.images, data.labels, self.config.training, generator)
-        return {name: tensor + delta[name] for name, tensor in task.start.items()}
+        return add(task.start, delta)
 
     def _distance_to_random(self, centre: Params, generator: torch.Generator) -> float:
         distances = [norm(sub(self.network.initial(generator), centre)) for _ in range(RANDOM_MODELS)]
@@ -130,8 +130,13 @@ def _images(data: ClientData) -> Images:
     return data.images, data.labels
 
 
+def named(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """All patients of these groups, each once, in the order of their names."""
+    return tuple(sorted({patient for group in groups for patient in group}))
+
+
 def _still_there(federation: Federation, groups: Patients, client: str) -> ClientData:
-    gone = tuple(sorted({p for group in groups[client] for p in group}))
+    gone = named(groups[client])
     data = federation.clients[client]
     return split_forget(data, gone)[1] if gone else data
 
