@@ -177,7 +177,7 @@ def parse(values: dict[str, Any], where: str = "configuration") -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from None
+        raise ConfigError(f"{where}: {explain(error)}") from None
 
 
 def load(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
@@ -232,7 +232,8 @@ def _index(node: list[Any], part: str, text: str) -> int:
     return int(part)
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """One sentence that names every bad key."""
     parts = []
     for item in error.errors():
         place = ".".join(str(part) for part in item["loc"]) or "the file"

@@ -7,7 +7,6 @@ whole at every instant, so a stopped arm goes on from its last checkpoint.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,17 +15,16 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
-from afuic import aggregate, config
-from afuic.aggregate import server_optimizer
 from afuic.config import Config
+from afuic.engines.classes import core
 from afuic.engines.finished import PROBS
 from afuic.engines.journaling import lines
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
-from afuic.erase import METHODS, augment, calibrate, carriers, configured, ledger, method, rounds, scrub
+from afuic.erase import METHODS, configured
 from afuic.errors import ParamsError
 from afuic.params import Params, digest
-from afuic.protocol import Rules, State, effects, events, initial, requests, state
+from afuic.protocol import Rules, State, effects, initial
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.protocol.requests import Phase, Record
@@ -97,11 +95,8 @@ def past_of(method: str) -> str:
 
 
 def classes() -> tuple[type, ...]:
-    """Every class that a checkpoint may hold, among them those of every method's file."""
-    modules = (events, effects, requests, state, method, ledger, server_optimizer, aggregate.contribution, calibrate, carriers)
-    files = {sys.modules[m.options.__module__] for m in METHODS.values()}
-    found = {c for m in (*modules, *files, augment, rounds, scrub, config) for c in vars(m).values() if isinstance(c, type)}
-    return (*found, Due, World, Account, Notes)
+    """Every class that a checkpoint may hold."""
+    return (*core(), Due, World, Account, Notes)
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Everything around a running federation: its files, keys and processes."""

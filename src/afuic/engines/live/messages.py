@@ -1,0 +1,110 @@
+"""The messages between server and hospital: one JSON document and one safetensors file each way, nothing executable.
+
+A task's document holds the core's own effect, so that a hospital does exactly what the simulator's worker does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from afuic.engines.classes import core
+from afuic.errors import ParamsError, StoreError
+from afuic.params import Params
+from afuic.protocol.effects import Perform, Train, Unlearn
+from afuic.store import codec
+
+TASK_FORMAT, REPLY_FORMAT = "afuic-task/1", "afuic-reply/1"
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Score the released model of ``request`` on the hospital's own images before they are deleted; only numbers come back."""
+
+    task: str
+    request: str
+    client: str
+    model: Params
+    whole: bool
+    epoch: int
+
+
+Assignment = Train | Unlearn | Perform | Verify
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as sent: ``withdrawn`` names, by salted digest, the groups of patients that the client's epochs have withdrawn, in order.
+
+    ``received``: the client's tasks whose results are durable at the server, so that it may delete its copies. ``agreed``: the settings'
+    digest.
+    """
+
+    assignment: Assignment
+    withdrawn: tuple[str, ...]
+    received: tuple[str, ...]
+    agreed: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply's content: ``delta`` of a task that succeeded, ``numbers`` of a verification, or why it ``failed``."""
+
+    task: str
+    delta: Params | None = None
+    numbers: dict[str, float] | None = None
+    failed: str | None = None
+
+
+def pack_task(task: Task) -> tuple[bytes, bytes]:
+    """The document and the tensors."""
+    tree, tensors = codec.pack(task)
+    return json.dumps({"format": TASK_FORMAT, "value": tree}).encode(), tensors
+
+
+def unpack_task(document: bytes, tensors: bytes) -> Task:
+    """A task from bytes; StoreError where they are anything else."""
+    value = codec.unpack(_parse(document, TASK_FORMAT).get("value"), tensors, (Task, Verify, *core()))
+    if not isinstance(value, Task):
+        raise StoreError(f"message: a {type(value).__name__} came where a task was expected")
+    return value
+
+
+def pack_answer(answer: Answer) -> tuple[bytes, bytes]:
+    """The document and the tensors (empty where there is no delta)."""
+    head = {"format": REPLY_FORMAT, "task": answer.task, "numbers": answer.numbers, "failed": answer.failed}
+    return json.dumps(head).encode(), b"" if answer.delta is None else codec.tensor_bytes(answer.delta)
+
+
+def unpack_answer(document: bytes, tensors: bytes, like: Params) -> Answer:
+    """An answer from bytes, its tensors refused by their declared sizes before they are read: StoreError or ParamsError says why."""
+    head = _parse(document, REPLY_FORMAT)
+    numbers, failed, task = head.get("numbers"), head.get("failed"), head.get("task")
+    if not isinstance(task, str) or not (failed is None or isinstance(failed, str)):
+        raise StoreError("message: its task or its failure is not a text")
+    if numbers is not None and not _plain(numbers):
+        raise StoreError("message: its numbers are not names with finite numbers")
+    if failed is not None or numbers is not None:
+        return Answer(task, None, numbers, failed)
+    if len(tensors) > codec.largest(like):
+        raise ParamsError(f"message: {len(tensors)} bytes of tensors where at most {codec.largest(like)} can be right")
+    return Answer(task, codec.read_like(tensors, like))
+
+
+def _plain(numbers: Any) -> bool:
+    return (
+        isinstance(numbers, dict)
+        and len(numbers) <= 64
+        and all(isinstance(k, str) and isinstance(v, int | float) and abs(v) < float("inf") for k, v in numbers.items())
+    )
+
+
+def _parse(document: bytes, wanted: str) -> dict[str, Any]:
+    try:
+        value = json.loads(document)
+    except ValueError:
+        raise StoreError("message: not JSON") from None
+    if not isinstance(value, dict) or value.get("format") != wanted:
+        raise StoreError(f"message: not in the format {wanted}")
+    return value

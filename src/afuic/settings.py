@@ -1,0 +1,164 @@
+"""What a deployment is made of: the server's ``federation.toml`` and each hospital's ``hospital.toml``, as typed values.
+
+Both hold the same ``[federation]`` table (``afuic.config``), whose digest both sides compare: a task is done only under settings that the
+hospital has agreed to. Secrets are in files of their own; settings name those files, relative to the folder of the TOML file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from afuic.config import Config, Section, explain
+from afuic.errors import ConfigError
+
+SERVER_FILE, HOSPITAL_FILE = "federation.toml", "hospital.toml"
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+
+class Images(Section):
+    """What every image of the federation looks like, and the classes it may show."""
+
+    channels: int = Field(3, ge=1, le=16)
+    size: int = Field(28, ge=8, le=512)
+    class_names: tuple[str, ...] = Field(min_length=2)
+
+
+class Hospital(Section):
+    """A hospital as the server knows it. ``node_key``: its SuperNode's public key (OpenSSH, one line).
+
+    Whatever name a node reports of itself counts nothing.
+    """
+
+    name: str = Field(pattern=NAME)
+    node_key: str
+
+
+class Api(Section):
+    """The HTTP API for erasure requests. ``tokens``: file of salted digests of bearer tokens; ``requests_per_minute``: for each token."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8443, ge=1, le=65535)
+    tokens: Path = Path("server/tokens.json")
+    certificate: Path | None = Path("server/tls.pem")
+    key: Path | None = Path("server/tls.key")
+    requests_per_minute: int = Field(120, ge=1)
+    max_body_bytes: int = Field(65536, ge=1024)
+
+
+class Engine(Section):
+    """Where the SuperLink listens (on this machine only) and where nginx lets hospitals in."""
+
+    superlink_port: int = Field(9400, ge=1, le=65535)
+    public_host: str = "localhost"
+    public_port: int = Field(9443, ge=1, le=65535)
+    task_deadline_s: float = Field(86400.0, gt=0, description="a task without an answer for so long has failed")
+
+
+class Gate(Section):
+    """What is contained before it can enter. ``norm_factor``: an update this many times the usual norm (median of the last 50) is held;
+
+    ``utility_kl``: an unlearning result that changes the mean KL divergence on the calibration set by more (nats) is held.
+    """
+
+    norm_factor: float = Field(20.0, gt=1)
+    first_norm: float = Field(1000.0, gt=0, description="bound on the norm while fewer than 5 updates have been seen")
+    utility_kl: float = Field(1.0, gt=0)
+
+
+class Retention(Section):
+    """How much is kept. Versions pinned by a pending request stay; everything that a purge names goes."""
+
+    versions: int = Field(10, ge=1, description="models kept, the newest")
+    every: int = Field(10, ge=1, description="every n-th version's model is kept, and every released one")
+    snapshot_events: int = Field(100, ge=1, description="events between two snapshots of the state")
+
+
+class Server(Section):
+    """``federation.toml``. ``database``: an SQLAlchemy URL; the default is SQLite in ``store``."""
+
+    federation: Config
+    images: Images
+    hospitals: tuple[Hospital, ...] = Field(min_length=1)
+    store: Path = Path("server/store")
+    database: str | None = None
+    calibration: Path | None = Path("server/calibration.npz")
+    signing_key: Path = Path("server/certificate.key")
+    verify_deadline_s: float = Field(600.0, gt=0, description="how long a certificate waits for the hospital's own scores")
+    api: Api = Api()
+    engine: Engine = Engine()
+    gate: Gate = Gate()
+    retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Server:
+        for what, values in (("name", [h.name for h in self.hospitals]), ("node_key", [h.node_key for h in self.hospitals])):
+            if len(set(values)) < len(values):
+                raise ValueError(f"hospitals: two have the same {what}")
+        return self
+
+
+class Site(Section):
+    """``hospital.toml``. ``state``: the hospital's own folder: withdrawals, results not yet confirmed, its inbox.
+
+    ``token``: file with its bearer token.
+    """
+
+    name: str = Field(pattern=NAME)
+    federation: Config
+    images: Images
+    data: Path = Path("data.npz")
+    state: Path = Path("state")
+    api: str = Field("https://localhost:8443", description="the server's erasure API")
+    ca: Path = Path("ca.pem")
+    token: Path = Path("token")
+    node_private_key: Path = Path("node.key")
+    superlink: str = "localhost:9443"
+    runtime_port: int = Field(9500, ge=1, le=65535)
+
+    @field_validator("api")
+    @classmethod
+    def _encrypted(cls, url: str) -> str:
+        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("is not encrypted; write https:// (http:// is for this machine alone)")
+        return url
+
+
+S = TypeVar("S", Server, Site)
+
+
+def load(path: Path, kind: type[S]) -> S:
+    """The settings in ``path``, its relative paths made absolute from its folder; ConfigError names every bad key."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = kind.model_validate(values)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; 'afuic deploy init' writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
+    return _absolute(settings, path.parent.resolve())
+
+
+def _absolute(settings: S, folder: Path) -> S:
+    changes: dict[str, object] = {
+        name: folder / value for name in type(settings).model_fields if isinstance(value := getattr(settings, name), Path)
+    }
+    if isinstance(settings, Server):
+        api = settings.api
+        changes["api"] = api.model_copy(
+            update={n: folder / v for n in type(api).model_fields if isinstance(v := getattr(api, n), Path)}
+        )
+    return settings.model_copy(update=changes)
+
+
+def agreed(federation: Config, images: Images) -> str:
+    """Digest of what both sides have to agree on, ``sha256:…``: another value on either side is another federation."""
+    text = json.dumps([federation.model_dump(mode="json"), images.model_dump(mode="json")], sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

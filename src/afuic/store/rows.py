@@ -1,0 +1,123 @@
+"""What the store says about a federation, as plain values: what the API shows, what a certificate is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something asked of the server through the API, durable before it is acknowledged. ``kind``: "erase" or "withdraw".
+
+    ``key``: the asker's own, so that asking twice is asking once; ``request``: the erasure's id. ``outcome``: None while the server has not
+    taken it up, then "taken", or "refused: " and why. Times are seconds since 1970, UTC.
+    """
+
+    id: int
+    kind: str
+    request: str
+    client: str
+    patients: int | None
+    salted: str | None
+    reason: str
+    who: str
+    key: str
+    asked_at: float
+    outcome: str | None = None
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """An erasure request and how far it is; ``phase`` is "asked" until the server has taken it up, "refused" where it could not."""
+
+    id: str
+    client: str
+    patients: int | None
+    salted: str | None
+    reason: str
+    who: str
+    asked_at: float
+    phase: str
+    notes: tuple[str, ...] = ()
+    version_before: int | None = None
+    released_version: int | None = None
+    released_at: float | None = None
+    completed_at: float | None = None
+    history: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version of the global model. ``contained``: contributors (``client@epoch``) in it, directly or through a teacher.
+
+    ``kept``: whether its tensors are still there; ``why``: what made it ("update", "heal", "guard", "release", …).
+    """
+
+    version: int
+    step: int
+    t: float
+    at: float
+    digest: str
+    contained: tuple[str, ...]
+    why: str
+    kept: bool
+    pinned_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientRow:
+    """A hospital as the server sees it. ``staleness``: mean of its last updates, in aggregation steps; ``last_at``: of its last update."""
+
+    name: str
+    online: bool
+    epoch: int
+    fenced_by: str | None
+    erased: bool
+    applied: int
+    task: str | None
+    staleness: float | None
+    last_at: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4)."""
+
+    federation: str
+    version: int
+    step: int
+    t: float
+    events: int
+    applied: int
+    quarantined: int
+    lost: int
+    identity_gap: float
+    store_bytes: int
+    free_bytes: int
+    heartbeat_at: float | None
+    clients: tuple[ClientRow, ...]
+    pending: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CertificateRow:
+    """A certificate: its place in the chain (from 0), request, the DSSE envelope as JSON text, and the SHA-256 of that text."""
+
+    number: int
+    request: str
+    envelope: str
+    digest: str
+    issued_at: float
+
+
+@dataclass(frozen=True)
+class PurgeReport:
+    """What a purge removed and what it could not reach: digests of tensors, and places with the reason."""
+
+    request: str
+    removed: tuple[str, ...]
+    removed_bytes: int
+    unreachable: tuple[str, ...]
+    scanned_at: float
+    left: tuple[str, ...] = ()
