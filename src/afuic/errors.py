@@ -15,6 +15,7 @@ AfuicError
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint or model file is unusable
 ├── TaskStopped            a task was told to stop before its last batch
+├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
 
@@ -79,6 +80,10 @@ class StoreError(AfuicError):
 
 class TaskStopped(AfuicError):
     """A client's task was told to stop between two batches; nothing of it is kept."""
+
+
+class TaskRefused(AfuicError):
+    """A hospital does not do what it was sent. The message goes to the server: it holds no patient's id and no path."""
 
 
 class RunInterrupted(AfuicError):
