@@ -77,9 +77,7 @@ FACTS = Facts(
     quarantined=1,
     lost=0,
     purge=PURGE,
-    verification=Verification(
-        {"forget_loss": 1.5, "forget_accuracy": 0.5, "membership_auc": 0.53, "forget_n": 240}, ASKED + 90
-    ),
+    verification=Verification(SCORES, ASKED + 90),
     software="0.1.0",
 )
 
