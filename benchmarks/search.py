@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import sys
 from dataclasses import replace
@@ -67,10 +68,10 @@ def main() -> None:
         cfg = configuration(federation)
         folder = given.work / f"{federation}-{cfg.seed}"
         for name in given.methods:
-            if [row["options"] for row in scored.get(name, {}).get(federation, ())] == list(candidates()[name]):
+            if sorted(row["settings"] for row in scored.get(name, {}).get(federation, ())) == sorted(settings(name)):
                 continue
             pool.run(trial, cfg, folder, arms(name), given.jobs, _say)
-            rows = [score(folder, name, i) for i in range(len(candidates()[name]))]
+            rows = [score(folder, name, options) for options in candidates()[name]]
             scored.setdefault(name, {})[federation] = rows
             write(given.out, scored)
 
@@ -83,7 +84,7 @@ def configuration(federation: str) -> Config:
 
 def arms(method: str) -> list[Arm]:
     """The past, the references, and a branch for each candidate; a method with a past of its own has one for each candidate."""
-    places = [place(method, i) for i in range(len(candidates()[method]))]
+    places = [place(method, text) for text in settings(method)]
     references = [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(REFERENCES)]
     if not METHODS[method].clusters:
         return [Arm(PREFIX, "continue", None), *references, *(Arm(name, method, PREFIX) for name in places)]
@@ -91,16 +92,25 @@ def arms(method: str) -> list[Arm]:
     return [*own, *references, *(Arm(name, method, past.name) for name, past in zip(places, own, strict=True))]
 
 
-def place(name: str, index: int) -> str:
+def settings(name: str) -> list[str]:
+    """Each candidate's options in full, as JSON: however they are spelled and whatever the defaults become, these were tried."""
+    return [_full(name, options) for options in candidates()[name]]
+
+
+def _full(name: str, options: dict[str, Any]) -> str:
+    return json.dumps(METHODS[name].configure(options).options.model_dump(mode="json"))
+
+
+def place(name: str, full: str) -> str:
     """The arm of a method's candidate."""
-    return f"{name} {index}"
+    return f"{name} {hashlib.sha256(full.encode()).hexdigest()[:8]}"
 
 
 def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
     """One arm; a candidate's options are put into the configuration under its method's name."""
     lab = _laboratory(cfg.model_dump_json())
     if arm.method in candidates():
-        options = candidates()[arm.method][int(arm.name.rpartition(" ")[2])]
+        options = next(o for o in candidates()[arm.method] if arm.name.endswith(place(arm.method, _full(arm.method, o))))
         lab = replace(lab, config=cfg.model_copy(update={"options": {arm.method: options}}))
     Run(lab, folder, arm, progress).run()
 
@@ -111,11 +121,12 @@ def _laboratory(text: str) -> Laboratory:
     return prepare(cfg, blind(load(cfg.data.name)))
 
 
-def score(folder: Path, name: str, index: int) -> dict[str, Any]:
+def score(folder: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Differences to the retrained references at both phases and their score; None where the candidate has no model to score."""
-    found = outcome(folder, place(name, index))
+    full = _full(name, options)
+    found = outcome(folder, place(name, full))
     references = [outcome(folder, f"retrain/{i}") for i in range(REFERENCES)]
-    row: dict[str, Any] = {"options": candidates()[name][index], "failed": found["failed"], "latency_s": found["latency_s"]}
+    row: dict[str, Any] = {"options": options, "settings": full, "failed": found["failed"], "latency_s": found["latency_s"]}
     if found["failed"] or any(p not in found["phases"] for p in PHASES):
         return row | {"score": None}
     gaps = {p: {m: found["phases"][p][m] - fmean(r["phases"][p][m] for r in references) for m in SCORED} for p in PHASES}

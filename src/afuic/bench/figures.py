@@ -26,6 +26,8 @@ CURVES = (("asr_excess", "Excess attack success"), ("forget_accuracy", "Forget a
 GAPS = ("accuracy", "auroc", "forget_accuracy", "forget_loss", "asr_excess", "mia_auc", "js_to_retrain")
 FARTHEST = 100.0
 COLUMNS = 4
+MOST = 1.02
+"""Top of a panel of shares, so that no axis counts beyond 100 %."""
 PERCENT = PercentFormatter(xmax=1.0, decimals=0)
 
 
@@ -78,6 +80,7 @@ def _draw_clock(case: Case, keys: Sequence[tuple[str, str]], formats: Sequence[s
             reference = _reference(case, key)
             for line, row in enumerate(rows):
                 _panel(panels[line, column], case, row, key, look[case.rows[row].method][0], reference)
+            panels[0, column].set_ylim(top=min(panels[0, column].get_ylim()[1], MOST))
             panels[0, column].set_title(title, fontsize=9)
             panels[-1, column].set_xlabel("s since the request", fontsize=8)
         for line, row in enumerate(rows):

@@ -210,7 +210,7 @@ SCALE = Suite(
     ),
     cases=tuple(Case(f"{n} clients", (f"data.partition.clients={n}",), x=n) for n in (5, 20, 50, 100, 200)),
     seeds=1,
-    retrained=2,
+    retrained=3,
     sweep=Sweep("clients", ("bytes_stored", "own_s", "latency_s")),
 )
 

@@ -65,10 +65,10 @@ def test_an_interval_of_two_leaves_every_other_block_out() -> None:
     assert len(rounds) == 2
 
 
-def test_calibration_takes_half_of_a_tasks_steps_and_nobody_is_waited_for() -> None:
+def test_calibration_takes_a_tasks_steps_and_nobody_is_waited_for() -> None:
     order = FedEraser().begin(view(HISTORY)).orders[0]
-    assert (order.job.steps, order.needed) == (10, False)  # type: ignore[attr-defined]
-    assert order.job.passes(0, 100) == 10 * 32
+    assert (order.job.steps, order.needed) == (20, False)  # type: ignore[attr-defined]
+    assert order.job.passes(0, 100) == 20 * 32
 
 
 def test_a_first_update_that_had_met_the_target_is_calibrated() -> None:

@@ -37,10 +37,10 @@ def test_the_residual_is_that_of_one_round_of_gradient_descent() -> None:
 def test_rounds_weigh_by_how_far_the_model_moved() -> None:
     # blocks of two: changes [3, 4] and [0, 5], both of size 25, so p = 1/2 each; δ = [3, −4] and [2, −3], together [2.5, −3.5];
     # θ = [3, 9]
-    assert released(FedRecovery(sigma=0)) == pytest.approx([0.5, 12.5])
+    assert released(FedRecovery(sigma=0, strength=1)) == pytest.approx([0.5, 12.5])
     # changes [1, 0] and [0, 2]: p = 1/5 and 4/5; δ = [1, 0] and [0, 2]; θ = [1, 2]
     history = (past("a@0", (1, 0), 1), past("b@0", (0, 0), 2), past("a@0", (0, 2), 3), past("b@0", (0, 0), 4))
-    assert released(FedRecovery(sigma=0), history) == pytest.approx([0.8, 0.4])
+    assert released(FedRecovery(sigma=0, strength=1), history) == pytest.approx([0.8, 0.4])
 
 
 def test_where_the_client_sent_nothing_it_moved_nothing() -> None:
@@ -48,7 +48,7 @@ def test_where_the_client_sent_nothing_it_moved_nothing() -> None:
     # δ = [2, 0] and [0, 4], together [0.4, 3.2]; θ = [8, 4]
     shares = (("a@0", (2, 0)), ("b@0", (0, 0)), ("b@0", (3, 0)), ("b@0", (3, 0)), ("b@0", (0, 0)), ("a@0", (0, 4)))
     history = tuple(past(name, share, i) for i, (name, share) in enumerate(shares, 1))
-    assert released(FedRecovery(sigma=0), history) == pytest.approx([7.6, 0.8])
+    assert released(FedRecovery(sigma=0, strength=1), history) == pytest.approx([7.6, 0.8])
 
 
 def test_strength_multiplies_what_is_subtracted() -> None:
@@ -57,14 +57,14 @@ def test_strength_multiplies_what_is_subtracted() -> None:
 
 def test_all_of_a_clients_epochs_leave_together() -> None:
     history = (past("a@0", (1, 0), 1), past("b@0", (0, 0), 2), past("a@1", (0, 2), 3), past("b@0", (0, 0), 4))
-    assert released(FedRecovery(sigma=0), history, gone=("a@0", "a@1")) == pytest.approx([0.8, 0.4])
+    assert released(FedRecovery(sigma=0, strength=1), history, gone=("a@0", "a@1")) == pytest.approx([0.8, 0.4])
 
 
 def test_nothing_to_subtract_leaves_the_model() -> None:
-    assert released(FedRecovery(sigma=0), (), origin=vector(5, 6)) == [5, 6]
+    assert released(FedRecovery(sigma=0, strength=1), (), origin=vector(5, 6)) == [5, 6]
     alone = (past("a@0", (2, 0), 1),)
     # nobody else: δ = [2, 0], p = 1
-    assert released(FedRecovery(sigma=0), alone) == [0, 0]
+    assert released(FedRecovery(sigma=0, strength=1), alone) == [0, 0]
 
 
 def test_the_server_alone_is_ordered_and_waited_for() -> None:

@@ -72,8 +72,8 @@ def test_without_images_nothing_is_distilled() -> None:
 
 
 def test_the_clock_is_charged_for_all_steps_and_one_look_of_the_teacher() -> None:
-    # 400 steps of 64 images, and the teacher's forward on 1000 images, a third of a pass each
-    assert Distillation().passes(0, 1000) == pytest.approx(400 * 64 + 1000 / 3)
+    # 1600 steps of 64 images, and the teacher's forward on 1000 images, a third of a pass each
+    assert Distillation().passes(0, 1000) == pytest.approx(1600 * 64 + 1000 / 3)
 
 
 def test_it_is_not_this_projects_healing() -> None:

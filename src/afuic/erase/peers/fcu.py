@@ -122,9 +122,9 @@ class Options(NeedsTarget):
 
     stages: int = Field(10, ge=1, description="contrast and fusion, one after the other")
     local: Steps = Steps(steps=10, batch=64, lr=0.003, optimizer="adam")
-    ratio: float = Field(0.7, ge=0, le=1, description="side of the spectrum's centre, as a share")
+    ratio: float = Field(0.5, ge=0, le=1, description="side of the spectrum's centre, as a share")
     low: Low = Field("unlearned", description="whose amplitudes the spectrum's centre has")
-    recover_rounds: int = Field(5, ge=0, description="rounds of the others afterwards")
+    recover_rounds: int = Field(10, ge=0, description="rounds of the others afterwards")
 
     def begin(self, view: View) -> Round:
         """The target unlearns, alone."""
@@ -141,11 +141,11 @@ class Options(NeedsTarget):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.001, "optimizer": "adam"}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}, "recover_rounds": 10},
-    {"recover_rounds": 20},
-    {"ratio": 0.5, "recover_rounds": 10},
-    {"low": "original", "local": {"steps": 10, "batch": 64, "lr": 0.002, "optimizer": "adam"}},
+    {"ratio": 0.7, "recover_rounds": 5},
+    {"local": {"lr": 0.001, "optimizer": "adam"}, "ratio": 0.7, "recover_rounds": 5},
+    {"local": {"lr": 0.002, "optimizer": "adam"}, "ratio": 0.7},
+    {"ratio": 0.7, "recover_rounds": 20},
+    {"local": {"lr": 0.002, "optimizer": "adam"}, "ratio": 0.7, "low": "original", "recover_rounds": 5},
 )
 """Settings to be compared on validation images, the first the defaults."""
 

@@ -24,7 +24,7 @@ from afuic.params import Params, add, norm, scale, total
 class Brief(LocalTraining):
     """E_cali: ten of a task's twenty steps, the paper's ratio r = 0.5."""
 
-    steps: int | None = Field(10, ge=1, description="steps of the calibration training; none: as many as any task")
+    steps: int | None = Field(20, ge=1, description="steps of the calibration training; none: as many as any task")
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ def _clean(view: View, past: Past, met: float) -> bool:
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"interval": 1},
+    {"calibration": {"steps": 10}},
+    {"interval": 1, "calibration": {"steps": 10}},
     {"interval": 1, "calibration": {"steps": 5}},
     {"calibration": {"steps": 5}},
-    {"calibration": {"steps": 20}},
-    {"interval": 4, "calibration": {"steps": 20}},
+    {"interval": 4},
 )
 
 METHOD = Method(

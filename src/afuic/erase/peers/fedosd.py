@@ -94,7 +94,7 @@ class Options(NeedsTarget):
 
     unlearn_rounds: int = Field(5, ge=1, description="rounds in which the target unlearns")
     recover_rounds: int = Field(4, ge=0, description="rounds of the others afterwards")
-    local: Steps = Steps(steps=10, batch=64, lr=0.1)
+    local: Steps = Steps(steps=10, batch=64, lr=0.2)
     project: bool = Field(True, description="take the way back out of each step of the post-training")
 
     def begin(self, view: View) -> Round:
@@ -132,11 +132,11 @@ class Options(NeedsTarget):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.05}},
-    {"local": {"steps": 10, "batch": 64, "lr": 0.2}},
-    {"unlearn_rounds": 10},
-    {"recover_rounds": 8},
-    {"unlearn_rounds": 10, "local": {"steps": 5, "batch": 64, "lr": 0.1}},
+    {"local": {"lr": 0.1}},
+    {"local": {"lr": 0.05}},
+    {"unlearn_rounds": 10, "local": {"lr": 0.1}},
+    {"recover_rounds": 8, "local": {"lr": 0.1}},
+    {"unlearn_rounds": 10, "local": {"steps": 5, "lr": 0.1}},
 )
 """Settings to be compared on validation images, the first the defaults."""
 

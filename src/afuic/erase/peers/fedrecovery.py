@@ -23,7 +23,7 @@ from afuic.params import Params, add, dot, sub, total
 class FedRecovery(InRounds):
     """``strength`` 1 is the paper's. The weights add up to 1, so that as published about one round's residual is subtracted."""
 
-    strength: float = Field(1.0, gt=0, description="factor on the weighted sum of residuals; 1: as published")
+    strength: float = Field(5.0, gt=0, description="factor on the weighted sum of residuals; 1: as published")
     sigma: float = Field(0.01, ge=0, description="standard deviation of the noise on each parameter")
 
     def begin(self, view: View) -> Round:
@@ -69,10 +69,10 @@ def _moved(view: View, block: Block) -> float:
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
+    {"strength": 1.0},
     {"strength": 2.0},
     {"strength": 3.0},
-    {"strength": 5.0},
-    {"sigma": 0.05},
+    {"strength": 1.0, "sigma": 0.05},
     {"strength": 3.0, "sigma": 0.001},
 )
 

@@ -32,6 +32,7 @@ class Ascending(Scrub):
 
     objective: Literal["ascent", "capped"] = Field("ascent", description="ascent: −CE, as published")
     steps: int = Field(100, ge=1, description="steps of SGD at most")
+    lr: float = Field(0.02, gt=0, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD; the ball takes nothing from it")
     stop_accuracy: float = Field(0.12, ge=0, lt=1, description="end when a forget batch is classified no better")
     retain: float = Field(0.0, ge=0, description="weight of the cross-entropy on retained images; published: none")
@@ -92,11 +93,11 @@ class Options(NeedsTarget):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"rounds": 10},
-    {"ascent": {"lr": 0.02}},
+    {"ascent": {"lr": 0.01}},
+    {"ascent": {"lr": 0.01}, "rounds": 10},
+    {"ascent": {"lr": 0.01, "stop_accuracy": 0.0}},
     {"ascent": {"stop_accuracy": 0.0}},
-    {"ascent": {"lr": 0.02, "stop_accuracy": 0.0}},
-    {"ascent": {"stop_accuracy": 0.0}, "rounds": 10},
+    {"ascent": {"lr": 0.01, "stop_accuracy": 0.0}, "rounds": 10},
 )
 """Settings to be compared on validation images, the first the defaults: rate and momentum of the public code."""
 

@@ -114,7 +114,7 @@ class Options(NeedsTarget):
     forget: Steps = Steps(steps=5, batch=64, lr=0.02)
     weight: float = Field(8.0, gt=0, description="factor on the forget stream")
     rectify_rounds: int = Field(5, ge=1, description="rounds of the two streams with the adapter on")
-    recover_rounds: int = Field(4, ge=0, description="rounds of the others with the adapter off")
+    recover_rounds: int = Field(8, ge=0, description="rounds of the others with the adapter off")
 
     def begin(self, view: View) -> Round:
         """Reshape: the target trains the adapter."""
@@ -153,11 +153,11 @@ class Options(NeedsTarget):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"weight": 4.0},
+    {"recover_rounds": 4},
+    {"weight": 4.0, "recover_rounds": 4},
     {"weight": 4.0, "rectify_rounds": 10, "recover_rounds": 2},
-    {"weight": 16.0},
-    {"rank": 8, "reshape": {"steps": 40, "batch": 64, "lr": 0.1}},
-    {"recover_rounds": 8},
+    {"weight": 16.0, "recover_rounds": 4},
+    {"rank": 8, "reshape": {"steps": 40, "lr": 0.1}, "recover_rounds": 4},
 )
 """Settings to be compared on validation images, the first the defaults."""
 

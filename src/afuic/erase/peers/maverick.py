@@ -85,11 +85,11 @@ class Options(NeedsTarget):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
-    {"local": {"steps": 20, "batch": 64, "lr": 0.02, "momentum": 0.9}},
-    {"local": {"steps": 40, "batch": 64, "lr": 0.02, "momentum": 0.9}},
+    {"local": {"steps": 20, "momentum": 0.9}},
+    {"local": {"steps": 20, "lr": 0.02, "momentum": 0.9}},
+    {"local": {"steps": 40, "lr": 0.02, "momentum": 0.9}},
     {"sigma_min": 1.0, "sigma_max": 2.0},
-    {"sigma_min": 1.0, "sigma_max": 2.0, "local": {"steps": 20, "batch": 64, "lr": 0.05, "momentum": 0.9}},
+    {"local": {"steps": 20, "momentum": 0.9}, "sigma_min": 1.0, "sigma_max": 2.0},
 )
 """Settings to be compared on validation images, the first the defaults."""
 

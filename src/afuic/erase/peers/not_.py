@@ -25,7 +25,7 @@ class Options(InRounds):
 
     layers: int = Field(1, ge=1, description="so many of the first layers are negated")
     names: tuple[str, ...] = Field((), description="parameters to negate instead, by name")
-    rounds: int = Field(5, ge=0, description="rounds of fine-tuning by those who stay")
+    rounds: int = Field(20, ge=0, description="rounds of fine-tuning by those who stay")
     steps: int | None = Field(None, ge=1, description="steps of a client in a round; none: as in any task")
 
     def begin(self, view: View) -> Round:
@@ -65,9 +65,9 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
+    {"rounds": 5},
     {"rounds": 10},
-    {"rounds": 20},
-    {"layers": 2},
+    {"layers": 2, "rounds": 5},
     {"layers": 2, "rounds": 10},
     {"layers": 3, "rounds": 10},
 )

@@ -77,7 +77,7 @@ def _gradient(forward: Forward, model: Params, images: torch.Tensor, labels: tor
 class Rapid(InRounds):
     """Synchronous rounds from θ_0."""
 
-    rounds: int = Field(20, ge=1, description="synchronous rounds of retraining")
+    rounds: int = Field(40, ge=1, description="synchronous rounds of retraining")
     training: FisherTraining = FisherTraining()
 
     def begin(self, view: View) -> Round:
@@ -91,11 +91,11 @@ class Rapid(InRounds):
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"rounds": 40},
-    {"training": {"damping": 0.03}},
-    {"training": {"power": 0.5, "damping": 1e-8}},
-    {"rounds": 10, "training": {"power": 0.5, "damping": 1e-8}},
-    {"rounds": 10, "training": {"steps": 40, "power": 0.5, "damping": 1e-8}},
+    {"rounds": 20},
+    {"rounds": 20, "training": {"damping": 0.03}},
+    {"rounds": 20, "training": {"damping": 1e-08, "power": 0.5}},
+    {"rounds": 10, "training": {"damping": 1e-08, "power": 0.5}},
+    {"rounds": 10, "training": {"steps": 40, "damping": 1e-08, "power": 0.5}},
 )
 
 METHOD = Method(

@@ -47,7 +47,7 @@ class Sifu(InRounds):
     delta: float = Field(0.01, gt=0, lt=1, description="δ of the guarantee")
     sigma: float = Field(0.025, gt=0, description="standard deviation of the noise on each parameter")
     rounds: int = Field(20, ge=0, description="synchronous rounds of retraining")
-    training: LocalTraining = LocalTraining()
+    training: LocalTraining = LocalTraining(steps=40)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -101,11 +101,11 @@ def _adds_up(view: View) -> bool:
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"sigma": 0.1},
-    {"epsilon": 10.0, "sigma": 0.1},
-    {"rounds": 40},
-    {"rounds": 10, "training": {"steps": 40}},
-    {"rounds": 20, "training": {"steps": 40}},
+    {"training": {"steps": "none"}},
+    {"sigma": 0.1, "training": {"steps": "none"}},
+    {"epsilon": 10.0, "sigma": 0.1, "training": {"steps": "none"}},
+    {"rounds": 40, "training": {"steps": "none"}},
+    {"rounds": 10},
 )
 
 METHOD = Method(

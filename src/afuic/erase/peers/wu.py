@@ -24,7 +24,7 @@ from afuic.params import Params, add, sub, total, zeros_like
 class Schedule(Calibration):
     """Calibration as plain distillation: a fixed number of steps, images as they are."""
 
-    steps: int = Field(400, ge=1, description="optimizer steps")
+    steps: int = Field(1600, ge=1, description="optimizer steps")
     batch: int = Field(64, ge=2, description="images in a step")
     lr: float = Field(0.002, gt=0, description="learning rate; it decays to 0 along a cosine")
     gain: float | None = Field(None, gt=0, lt=1, description="share of the gap that a stretch must close; none: make all steps")
@@ -81,11 +81,11 @@ def plan(options: Wu, ask: Ask) -> Plan:
 
 SEARCH: tuple[dict[str, Any], ...] = (
     {},
-    {"distil": {"temperature": 1.0}},
-    {"distil": {"temperature": 10.0}},
-    {"distil": {"schedule": {"steps": 1600}}},
-    {"distil": {"schedule": {"lr": 0.0005}}},
-    {"distil": {"schedule": {"optimizer": "sgd", "lr": 0.05}}},
+    {"distil": {"schedule": {"steps": 400}}},
+    {"distil": {"temperature": 1.0, "schedule": {"steps": 400}}},
+    {"distil": {"temperature": 10.0, "schedule": {"steps": 400}}},
+    {"distil": {"schedule": {"steps": 400, "lr": 0.0005}}},
+    {"distil": {"schedule": {"steps": 400, "lr": 0.05, "optimizer": "sgd"}}},
 )
 
 METHOD = Method(
