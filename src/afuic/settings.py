@@ -135,6 +135,7 @@ class Site(Section):
     node_private_key: Path = Path("node.key")
     superlink: str = "localhost:9443"
     runtime_port: int = Field(9500, ge=1, le=65535)
+    slowdown: float = Field(1.0, ge=1, le=1000, description="work this many times slower, to try out uneven hospitals")
 
 
 class Access(Section):
