@@ -1,7 +1,7 @@
 """Keys and secrets of a deployment, made on the machine where ``afuic deploy init`` runs and nowhere else.
 
-Node keys are on the curve P-384 in OpenSSH's format, which is what Flower's node authentication reads; certificates of erasure are signed with
-Ed25519.
+Node keys are on the curve P-384 in OpenSSH's format, which is what Flower's node authentication reads; certificates of erasure are
+signed with Ed25519.
 """
 
 from __future__ import annotations

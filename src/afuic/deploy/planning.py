@@ -31,8 +31,8 @@ class Plan:
     federation: Config
     images: Images
     hospitals: tuple[str, ...]
-    engine: Engine = Engine()
-    api: Api = Api()
+    engine: Engine = field(default_factory=Engine)
+    api: Api = field(default_factory=Api)
     calibration: bool = True
     runtime_ports: Mapping[str, int] = field(default_factory=dict)
     slowdown: Mapping[str, float] = field(default_factory=dict)
@@ -153,7 +153,7 @@ def _hospital(plan: Plan, name: str, node: keys.Pair, root: pki.Issued, token: s
         "superexec.secret": File(keys.shared(), secret=True),
         "ca.pem": File(root.certificate),
         "token": text(token + "\n", secret=True),
-        **{folder: None for folder in ("state", "flower", "logs", "run")},
+        **dict.fromkeys(("state", "flower", "logs", "run")),
         f"systemd/{unit}": text(unit_text),
         "compose.yaml": text(units.hospital_compose(name)),
         "Dockerfile": text(units.dockerfile(afuic.__version__)),

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from afuic.settings import Access, Server, Site
 
 _AGREED = """\
-# [federation] and [images] are the agreement: the same at the server and at every hospital, or a hospital does nothing. To change them, change
-# them everywhere at once.
+# [federation] and [images] are the agreement: the same at the server and at every hospital, or a hospital does nothing. To change
+# them, change them everywhere at once.
 """
 _SERVER = f"""\
-# The server of a federation that can unlearn. Paths are relative to this file. This file may hold a database's password: keep it to yourself.
+# The server of a federation that can unlearn. Paths are relative to this file. It may hold a database's password: keep it to yourself.
 #   store, database   where the truth lies: a folder, and "none" for SQLite in it, or a URL (postgresql+psycopg://user:password@host/name)
 #   [[hospitals]]     who takes part; a hospital is known by its node_key, whatever name it gives itself
 #   [api]             where erasure requests come in; nginx passes them on from [engine] public_port
@@ -28,7 +28,7 @@ _HOSPITAL = f"""\
 #   state             what must survive: withdrawals, results under way. Back it up, and never delete it.
 #   slowdown          above 1 only to try out uneven hospitals
 {_AGREED}"""
-_ACCESS = "# How afuic's commands reach the server: afuic requests --as THIS-FILE. The token is a secret.\n"
+_ACCESS = "# How afuic's commands, called in this folder, reach the server. The token is a secret.\n"
 
 
 def server(settings: Server) -> str:
