@@ -19,6 +19,7 @@ AfuicError
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
 ├── TaskStopped            a task was told to stop before its last batch
+├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
 
@@ -107,6 +108,10 @@ class Denied(ServiceError):
 
 class TaskStopped(AfuicError):
     """A client's task was told to stop between two batches; nothing of it is kept."""
+
+
+class TaskRefused(AfuicError):
+    """A hospital does not do what it was sent. The message goes to the server: it holds no patient's id and no path."""
 
 
 class RunInterrupted(AfuicError):
