@@ -14,7 +14,12 @@ AfuicError
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint or model file is unusable
+│   └── Conflict           something else was asked with the same idempotency key
+├── ServiceError           a federation's server cannot be asked, or says no
+│   ├── Unreachable        nobody answers, or not at the moment: asking again may help
+│   └── Denied             the server answered that it will not
 ├── TaskStopped            a task was told to stop before its last batch
+├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
 
@@ -77,8 +82,36 @@ class StoreError(AfuicError):
     """A run folder, checkpoint, journal or model file is unusable."""
 
 
+class Conflict(StoreError):
+    """Something else was asked by the same asker with the same idempotency key; nothing was changed."""
+
+
+class ServiceError(AfuicError):
+    """A federation's server cannot be asked, or says no."""
+
+
+class Unreachable(ServiceError):
+    """No answer, or none at the moment; ``wait_s``: how long the server wants to be left alone."""
+
+    def __init__(self, sentence: str, wait_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+class Denied(ServiceError):
+    """The server answered that it will not, with this HTTP ``status``."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
 class TaskStopped(AfuicError):
     """A client's task was told to stop between two batches; nothing of it is kept."""
+
+
+class TaskRefused(AfuicError):
+    """A hospital does not do what it was sent. The message goes to the server: it holds no patient's id and no path."""
 
 
 class RunInterrupted(AfuicError):

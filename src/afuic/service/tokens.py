@@ -74,8 +74,7 @@ def recognise(tokens: Sequence[Token], text: str) -> Caller | None:
 def write(path: Path, tokens: Iterable[Token]) -> None:
     """Write the file of tokens, readable by its owner alone."""
     entries = [token.model_dump(mode="json", exclude_none=True) for token in tokens]
-    write_bytes(path, (json.dumps(entries, indent=1) + "\n").encode())
-    path.chmod(0o600)
+    write_bytes(path, (json.dumps(entries, indent=1) + "\n").encode(), mode=0o600)
 
 
 def read(path: Path) -> tuple[Token, ...]:
