@@ -14,6 +14,7 @@ AfuicError
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint or model file is unusable
+├── CertificateError       a certificate does not hold, or must not be issued
 ├── TaskStopped            a task was told to stop before its last batch
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
@@ -75,6 +76,10 @@ class InvariantViolation(ProtocolError):
 
 class StoreError(AfuicError):
     """A run folder, checkpoint, journal or model file is unusable."""
+
+
+class CertificateError(AfuicError):
+    """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
 
 
 class TaskStopped(AfuicError):
