@@ -31,6 +31,7 @@ class Ending:
         self.book, self.clock = standing.book, standing.clock
         self._certified = {row.request for row in self.book.certificates()}
         self._not_before: dict[str, float] = {}
+        self._looked: set[str] = set()
 
     def turn(self) -> bool:
         """Purge, give up on verifications, issue certificates; whether anything happened."""
@@ -58,3 +59,38 @@ class Ending:
         for request in over:
             self.standing.open = closed(self.standing.open, request)
         return bool(over)
+
+    def _recorded(self, request: str) -> bool:
+        """Asked once in a process: numbers that come in this one are noticed when they come."""
+        if request not in self._looked:
+            self._looked.add(request)
+            return self.book.verification(request) is not None
+        return False
+
+    def _certificates(self) -> bool:
+        for request in self._certified & set(self.standing.open.books):
+            self.standing.open = certified(self.standing.open, request)
+        due = [name for name in self._ended() if self._not_before.get(name, 0.0) <= self.clock.now()]
+        return any([self._certify(request) for request in due])
+
+    def _ended(self) -> list[str]:
+        """Requests that are complete, whose verification is over, and that have no certificate yet."""
+        st = self.standing
+        complete = [name for name, record in st.state.requests.items() if record.phase is Phase.COMPLETED]
+        over = [name for name in complete if name not in self._certified and name not in st.open.verifications]
+        return over if self.certifier is not None else []
+
+    def _certify(self, request: str) -> bool:
+        """A certificate that cannot be made is tried again; the request has ended all the same, and the log says what is wrong."""
+        if self.certifier is None:
+            return False
+        try:
+            envelope, digest = self.certifier(facts_of(self.settings, self.standing, request))
+        except (CertificateError, ConfigError) as error:
+            self._not_before[request] = self.clock.now() + RETRY_S
+            log.error("request %s has ended but cannot be certified: %s", request, error)
+            return False
+        self.book.certify(request, envelope, digest, self.clock.at())
+        self._certified.add(request)
+        log.info("request %s certified", request)
+        return True

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from afuic.certify.facts import Books, books
+from afuic.certify.form import Entry
+from afuic.engines.classes import core
 from afuic.engines.simulator import wanted
 from afuic.erase.rounds import SERVER
 from afuic.params import Params, norm
@@ -56,7 +59,8 @@ class Open:
 
     withdrawn: for each client the salted digests of the patients that left with each epoch, in order; received: for each client the tasks
     whose end is durable, the last few; stopped: for each client tasks that nobody waits for any more, though it may still be at them;
-    norms: of the last updates that entered.
+    norms: of the last updates that entered; books: the ledger as each release left it, until the request is certified; losses: updates
+    of others that each request cost.
     """
 
     work: Mapping[str, AtClient] = field(default_factory=dict)
@@ -68,6 +72,8 @@ class Open:
     received: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     norms: tuple[float, ...] = ()
+    books: Mapping[str, Books] = field(default_factory=dict)
+    losses: Mapping[str, int] = field(default_factory=dict)
 
     def job_list(self) -> list[AtServer]:
         """The server's own jobs, the most urgent first: releases wait for healing, nobody waits for healing ahead."""
@@ -91,6 +97,20 @@ def closed(open_: Open, request: str) -> Open:
     found = open_.verifications[request]
     left = {name: v for name, v in open_.verifications.items() if name != request}
     return replace(open_, verifications=left, received=_noted(open_.received, found.client, found.task))
+
+
+def certified(open_: Open, request: str) -> Open:
+    """Without what only this request's certificate needed."""
+    return replace(
+        open_,
+        books={name: b for name, b in open_.books.items() if name != request},
+        losses={name: count for name, count in open_.losses.items() if name != request},
+    )
+
+
+def classes() -> tuple[type, ...]:
+    """Every class that a snapshot may hold."""
+    return (*core(), Open, Timer, Verification, Books, Entry)
 
 
 def _answered(open_: Open, event: Event, effects: tuple[Effect, ...]) -> Open:
@@ -127,6 +147,10 @@ def _asked(open_: Open, effects: tuple[Effect, ...], state: State, t: float, ver
         elif isinstance(effect, fx.Released):
             verification = _verification(effect.request, state, t + verify_s)
             open_ = replace(open_, verifications={**open_.verifications, effect.request: verification})
+            open_ = replace(open_, books={**open_.books, effect.request: books(state.ledger, state.version)})
+        elif isinstance(effect, fx.Lost) and effect.request is not None:
+            losses = {**open_.losses, effect.request: open_.losses.get(effect.request, 0) + effect.count}
+            open_ = replace(open_, losses=losses)
     return open_
 
 

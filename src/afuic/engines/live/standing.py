@@ -17,6 +17,7 @@ from afuic.protocol import Rules, State, initial, step
 from afuic.protocol.events import Event
 from afuic.settings import Retention
 from afuic.store.book import Book
+from afuic.store.rows import Tip
 
 
 class Standing:
@@ -42,8 +43,9 @@ class Standing:
             self.open = take_up(self.open, event, effects, after, self.verify_s)
             self.state, self.seq = after, seq
             self.clock.start(event.t)
-        self._compare()
-        self.clock.start(self.book.status().t)
+        tip = self.book.tip()
+        self.clock.start(tip.t)
+        self._compare(tip)
 
     def happen(self, event: Event, command: int | None = None) -> None:
         """Let an event happen: durable first, then true. ProtocolError or StoreError: it has not happened."""
@@ -68,14 +70,12 @@ class Standing:
             self.book.clear(client, task)
         self._noticed = wanted
 
-    def _compare(self) -> None:
-        if not self.state.version:
-            return
-        recorded, found = self.book.version(self.state.version).digest, digest(self.state.model)
-        if recorded != found:
+    def _compare(self, tip: Tip) -> None:
+        found = digest(self.state.model)
+        if (tip.seq, tip.digest) != (self.seq, found):
             raise InvariantViolation(
-                f"store of {self.book.federation}: its events lead to model {found}, it recorded {recorded}; were settings or software "
-                f"changed? Go back to those that it was written with, or restore the store from a backup"
+                f"store of {self.book.federation}: its {self.seq} events lead to model {found}, recorded is {tip.digest} after {tip.seq}; "
+                f"were settings or software changed? Go back to those that wrote it, or restore the store from a backup"
             )
 
 
