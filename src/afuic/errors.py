@@ -14,6 +14,7 @@ AfuicError
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint or model file is unusable
+├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
@@ -75,6 +76,10 @@ class InvariantViolation(ProtocolError):
 
 class StoreError(AfuicError):
     """A run folder, checkpoint, journal or model file is unusable."""
+
+
+class EngineError(AfuicError):
+    """The engine beneath, Flower, cannot do what was asked of it."""
 
 
 class TaskStopped(AfuicError):
