@@ -19,6 +19,7 @@ AfuicError
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
 ├── CertificateError       a certificate does not hold, or must not be issued
+├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
 ├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
@@ -109,6 +110,10 @@ class Denied(ServiceError):
 
 class CertificateError(AfuicError):
     """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
+
+
+class EngineError(AfuicError):
+    """The engine beneath, Flower, cannot do what was asked of it."""
 
 
 class TaskStopped(AfuicError):
