@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from afuic.cli.common import needs_deploy, output
+from afuic.cli.common import output
 from afuic.cli.finding import Authority, Home, Server, TokenFile, client, site
 from afuic.errors import ConfigError, Unreachable
 
@@ -50,7 +50,9 @@ def erase(
     own = site(home)
     name = client_ or (own.name if own else None)
     if name is None:
-        raise ConfigError("--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out")
+        raise ConfigError(
+            "--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out"
+        )
     with client(server, token, ca, home) as connection:
         wanted = _wanted(name, reason, patients, own)
         try:
@@ -109,7 +111,9 @@ def _key(ask: Ask) -> str:
 
 def requests(
     id_: Annotated[str | None, typer.Argument(metavar="ID", help="Only this request.", show_default="all")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")
+    ] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the request back; possible until the release.")] = False,
     server: Server = None,
     token: TokenFile = None,
