@@ -190,7 +190,7 @@ def _asked(book: Book, command: Command, response: Response) -> RequestRow:
     try:
         _, new = book.ask(command)
     except Conflict:
-        refuse(409, "this idempotency key was used for another request; choose another key")
+        refuse(409, "this idempotency key was used before, for something else or with another reason; repeat that, or choose another key")
     response.status_code = 202 if new else 200
     row = book.request(command.request)
     if row is None:
