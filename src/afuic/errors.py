@@ -13,8 +13,9 @@ AfuicError
 │   ├── AlreadyErased      the client was erased before
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
-├── StoreError             a run folder, checkpoint or model file is unusable
-│   └── Conflict           something else was asked with the same idempotency key
+├── StoreError             a run folder, checkpoint, model file or database is unusable
+│   ├── Conflict           the same key or id was used before for something else
+│   └── Missing            what was asked of the store is not in it
 ├── ServiceError           a federation's server cannot be asked, or says no
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
@@ -79,11 +80,15 @@ class InvariantViolation(ProtocolError):
 
 
 class StoreError(AfuicError):
-    """A run folder, checkpoint, journal or model file is unusable."""
+    """A run folder, checkpoint, journal, model file or database is unusable."""
 
 
 class Conflict(StoreError):
-    """Something else was asked by the same asker with the same idempotency key; nothing was changed."""
+    """The same key or id was used before for something else; nothing was written."""
+
+
+class Missing(StoreError):
+    """What was asked of the store is not in it; the store itself is whole."""
 
 
 class ServiceError(AfuicError):

@@ -68,14 +68,18 @@ def test_an_erased_hospital_cannot_be_erased_again(trained: Service):
     assert trained.ask("operator").status_code == 200
 
 
-def test_a_request_is_taken_back_once_and_only_until_the_release(trained: Service):
-    first, second = trained.ask("operator").json()["id"], trained.ask("operator", key="key-2", client="hospital-2").json()["id"]
+def test_a_request_is_taken_back_once(trained: Service):
+    first = trained.ask("operator").json()["id"]
     withdraw = [trained.call("operator", "POST", f"/v1/requests/{first}/withdraw").status_code for _ in range(2)]
     assert withdraw == [202, 200]
     kinds = [(command.kind, command.request) for command in trained.driver.book.commands()]
-    assert kinds == [("erase", first), ("erase", second), ("withdraw", first)]
-    trained.driver.feed_only(second)
-    answer = trained.call("operator", "POST", f"/v1/requests/{second}/withdraw")
+    assert kinds == [("erase", first), ("withdraw", first)]
+
+
+def test_a_request_that_is_released_stays(trained: Service):
+    request = trained.ask("operator").json()["id"]
+    trained.driver.take_up()
+    answer = trained.call("operator", "POST", f"/v1/requests/{request}/withdraw")
     assert answer.status_code == 409
     assert "no longer" in answer.json()["error"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path as File
 from typing import Annotated, Any, NoReturn
 
@@ -12,14 +13,14 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
-from afuic.errors import Conflict
+from afuic.errors import Conflict, Missing
 from afuic.service import rights
 from afuic.service.door import Visit
-from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, AuditRow, Inbox, Problem
+from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, Inbox, Problem
 from afuic.service.shelf import Shelf
 from afuic.service.tokens import Caller
 from afuic.store.book import Book
-from afuic.store.rows import CertificateRow, Command, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, CertificateRow, Command, RequestRow, Status, VersionRow
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -166,7 +167,7 @@ def audit(caller: Who, book: Store, limit: Limit = 100) -> list[AuditRow]:
     """Who did what, newest first."""
     if caller.role == "hospital":
         refuse(403, "the audit is for operators and auditors")
-    return [AuditRow.model_validate(row) for row in book.audited(limit)]
+    return book.audited(limit)
 
 
 @router.get("/inbox")
@@ -192,24 +193,28 @@ def _asked(book: Book, command: Command, response: Response) -> RequestRow:
     except Conflict:
         refuse(409, "this idempotency key was used before, for something else or with another reason; repeat that, or choose another key")
     response.status_code = 202 if new else 200
-    row = book.request(command.request)
-    if row is None:
-        refuse(503, "the request was accepted but cannot be read back; ask again with the same key")
-    return row
+    return book.request(command.request)
 
 
 def _seen(book: Book, caller: Caller, id: str) -> RequestRow:  # noqa: A002
-    row = book.request(id)
-    if row is None or not rights.visible(caller, row):
-        refuse(404, f"there is no request {id}; afuic requests lists them")
-    return row
+    with _there(f"there is no request {id}; afuic requests lists them"):
+        row = book.request(id)
+        if not rights.visible(caller, row):
+            raise Missing
+        return row
 
 
 def _version(book: Book, version: int) -> VersionRow:
-    row = book.version(version)
-    if row is None:
-        refuse(404, f"there is no version {version}; afuic models list shows those there are")
-    return row
+    with _there(f"there is no version {version}; afuic models list shows those there are"):
+        return book.version(version)
+
+
+@contextmanager
+def _there(otherwise: str) -> Iterator[None]:
+    try:
+        yield
+    except Missing:
+        refuse(404, otherwise)
 
 
 def _chunks(path: File) -> Iterator[bytes]:
