@@ -14,8 +14,7 @@ AfuicError
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint, model file or database is unusable
-│   ├── Conflict           the same key or id was used before for something else
-│   └── Missing            what was asked of the store is not in it
+│   └── Conflict           the same key or id was used before for something else
 ├── ServiceError           a federation's server cannot be asked, or says no
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
@@ -85,10 +84,6 @@ class StoreError(AfuicError):
 
 class Conflict(StoreError):
     """The same key or id was used before for something else; nothing was written."""
-
-
-class Missing(StoreError):
-    """What was asked of the store is not in it; the store itself is whole."""
 
 
 class ServiceError(AfuicError):

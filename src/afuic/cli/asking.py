@@ -50,7 +50,9 @@ def erase(
     own = site(home)
     name = client_ or (own.name if own else None)
     if name is None:
-        raise ConfigError("--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out")
+        raise ConfigError(
+            "--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out"
+        )
     here = own if own and own.name == name else None
     if patients is not None and here is None:
         raise ConfigError(f"--patients: run this at {name}, in the folder with its hospital.toml; no patient's id leaves it")
@@ -68,10 +70,8 @@ def _withdrawn(here: Site, reason: str, patients: Path | None) -> tuple[Ask, str
     from afuic.data.ids import read_ids
     from afuic.engines.hospital import withdrawals
 
-    if patients is None:
-        asked = withdrawals.withdraw_all(here, time.time())
-    else:
-        asked = withdrawals.withdraw(here, read_ids(patients), time.time())
+    now = time.time()
+    asked = withdrawals.withdraw_all(here, now) if patients is None else withdrawals.withdraw(here, read_ids(patients), now)
     return _ask(here.name, reason, asked.patients, asked.salted), asked.key
 
 
@@ -103,7 +103,9 @@ def _key(ask: Ask) -> str:
 
 def requests(
     id_: Annotated[str | None, typer.Argument(metavar="ID", help="Only this request.", show_default="all")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")
+    ] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the request back; possible until the release.")] = False,
     server: Server = None,
     token: TokenFile = None,

@@ -14,7 +14,11 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """The ids in the column ``patient``, or in the only column of a file without a header; ManifestError names the line that is wrong."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(number, row) for number, row in enumerate(csv.reader(file, strict=True), 1) if any(cell.strip() for cell in row)]
+            rows = [
+                (number, row)
+                for number, row in enumerate(csv.reader(file, strict=True), 1)
+                if any(cell.strip() for cell in row)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise ManifestError(f"{path}: not a readable csv ({why}); write one id a line, or a column headed {COLUMN!r}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path as File
 from typing import Annotated, Any, NoReturn
 
@@ -13,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
-from afuic.errors import Conflict, Missing
+from afuic.errors import Conflict
 from afuic.service import rights
 from afuic.service.door import Visit
 from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, Inbox, Problem
@@ -90,7 +89,7 @@ def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, request
 
 
 @router.post("/requests/{id}/withdraw", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before."}})
-def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Response) -> RequestRow:  # noqa: A002 - the path's own word
+def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Response) -> RequestRow:
     """Take a request back; possible until a model without the data has been released."""
     row = _seen(book, caller, id)
     visit.subject = row.client
@@ -109,7 +108,7 @@ def requests(caller: Who, book: Store) -> list[RequestRow]:
 
 
 @router.get("/requests/{id}")
-def request(id: Id, caller: Who, book: Store) -> RequestRow:  # noqa: A002 - the path's own word
+def request(id: Id, caller: Who, book: Store) -> RequestRow:
     """How far a request is, with its history."""
     return _seen(book, caller, id)
 
@@ -154,7 +153,7 @@ def certificates(caller: Who, book: Store) -> list[CertificateRow]:
 
 
 @router.get("/certificates/{id}")
-def certificate(id: Id, caller: Who, book: Store) -> CertificateRow:  # noqa: A002 - the path's own word
+def certificate(id: Id, caller: Who, book: Store) -> CertificateRow:
     """A request's certificate."""
     row, found = _seen(book, caller, id), book.certificate(id)
     if found is None:
@@ -183,7 +182,7 @@ def _id(caller: Caller, key: str) -> str:
     return "r-" + hashlib.sha256(f"{caller.who}\0{key}".encode()).hexdigest()[:12]
 
 
-def _command(kind: str, id: str, ask: Ask, caller: Caller, key: str) -> Command:  # noqa: A002
+def _command(kind: str, id: str, ask: Ask, caller: Caller, key: str) -> Command:
     return Command(0, kind, id, ask.client, ask.patients, ask.salted, ask.reason, caller.who, key, time.time())
 
 
@@ -191,30 +190,29 @@ def _asked(book: Book, command: Command, response: Response) -> RequestRow:
     try:
         _, new = book.ask(command)
     except Conflict:
-        refuse(409, "this idempotency key was used before, for something else or with another reason; repeat that, or choose another key")
+        refuse(
+            409,
+            "this idempotency key was used before, for something else or with another reason; repeat that, or choose another key",
+        )
     response.status_code = 202 if new else 200
-    return book.request(command.request)
+    row = book.request(command.request)
+    if row is None:
+        refuse(503, "the request was accepted but cannot be read back; ask again with the same key")
+    return row
 
 
-def _seen(book: Book, caller: Caller, id: str) -> RequestRow:  # noqa: A002
-    with _there(f"there is no request {id}; afuic requests lists them"):
-        row = book.request(id)
-        if not rights.visible(caller, row):
-            raise Missing
-        return row
+def _seen(book: Book, caller: Caller, id: str) -> RequestRow:
+    row = book.request(id)
+    if row is None or not rights.visible(caller, row):
+        refuse(404, f"there is no request {id}; afuic requests lists them")
+    return row
 
 
 def _version(book: Book, version: int) -> VersionRow:
-    with _there(f"there is no version {version}; afuic models list shows those there are"):
-        return book.version(version)
-
-
-@contextmanager
-def _there(otherwise: str) -> Iterator[None]:
-    try:
-        yield
-    except Missing:
-        refuse(404, otherwise)
+    row = book.version(version)
+    if row is None:
+        refuse(404, f"there is no version {version}; afuic models list shows those there are")
+    return row
 
 
 def _chunks(path: File) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from afuic.errors import Missing
+from afuic.errors import StoreError
 from afuic.store import schema
 from afuic.store.retention import TERMINAL, pins
 from afuic.store.rows import (
@@ -156,7 +156,7 @@ def seen(connection: Connection, task: str) -> bool:
 
 
 def one(rows: list[R], what: str) -> R:
-    """The only row; Missing where there is none."""
+    """The only row; StoreError where there is none."""
     if not rows:
-        raise Missing(f"{what}: there is none in the store")
+        raise StoreError(f"{what}: there is none in the store")
     return rows[0]
