@@ -89,18 +89,6 @@ class Book(Views):
             database.close()
             raise
 
-    @classmethod
-    def exists(cls, url: str | None, folder: Path) -> bool:
-        """Whether there is a store, of whatever version; one whose making was interrupted is none yet."""
-        database = Database(url, folder)
-        try:
-            if not database.exists():
-                return False
-            with database.reading() as connection:
-                return connection.execute(select(schema.federation.c.id)).first() is not None
-        finally:
-            database.close()
-
     def close(self) -> None:
         """Let go of the store and of the writer's lock."""
         self._database.close()
@@ -195,8 +183,8 @@ class Book(Views):
     def resume(self, classes: tuple[type, ...]) -> tuple[int, State | None, Any | None]:
         """The newest snapshot that can be read: its event's number, the state and the work under way; (0, None, None) without one.
 
-        From here on events are appended after the last that the store has, whatever this process believed before.
-        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there.
+        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there. From here on
+        events are appended after the last one that the store has, whatever this process believed before.
         """
         with self._database.reading() as connection:
             order = snapshots.sequence(connection)
@@ -238,22 +226,6 @@ class Book(Views):
                 page = connection.execute(query.where(table.c.seq > after)).all()
             for seq, body, digest in page:
                 yield seq, codec.decode(json.loads(body), named, classes), digest
-                after = seq
-            if not page:
-                return
-
-    def record(self, classes: tuple[type, ...], model: Callable[[str], Params]) -> Iterator[tuple[int, Event, str]]:
-        """All events from the first, each with the digest of the model after it; ``model`` gives what stands for a model of a digest.
-
-        Unlike ``events`` it needs no tensors, so that it reaches back beyond snapshots and purges.
-        """
-        after, table = 0, schema.events
-        while True:
-            with self._database.reading() as connection:
-                columns = (table.c.seq, table.c.body, table.c.digest)
-                page = connection.execute(select(*columns).where(table.c.seq > after).order_by(table.c.seq).limit(PAGE)).all()
-            for seq, body, digest_after in page:
-                yield seq, codec.decode(json.loads(body), model, classes), digest_after
                 after = seq
             if not page:
                 return
