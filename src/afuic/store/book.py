@@ -183,10 +183,12 @@ class Book(Views):
     def resume(self, classes: tuple[type, ...]) -> tuple[int, State | None, Any | None]:
         """The newest snapshot that can be read: its event's number, the state and the work under way; (0, None, None) without one.
 
-        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there.
+        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there. From here on
+        events are appended after the last one that the store has, whatever this process believed before.
         """
         with self._database.reading() as connection:
             order = snapshots.sequence(connection)
+            self._seq, self._doubtful = int(connection.execute(select(schema.federation.c.seq)).scalar_one()), None
         damaged: list[int] = []
         for seq in order:
             try:

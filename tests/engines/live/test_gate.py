@@ -112,7 +112,7 @@ def unlearning(size: float, bound: float) -> tuple[Unlearn, State]:
 
 
 def test_an_unlearning_result_that_wrecks_the_calibration_set_is_held() -> None:
-    task, state = unlearning(size=10.0, bound=1.0)
+    task, state = unlearning(size=20.0, bound=1.0)
     wreck = {"w": torch.tensor([[8.0, 0.0], [0.0, -8.0]])}
     held = GATE.objection(task, wreck, (1.0,) * 5, state)
     # both images go to one class with p = 1/(1+e^-8); KL((1/2, 1/2) ‖ (p, 1-p)) = -ln 2 - (ln p + ln(1-p))/2 = 3.31

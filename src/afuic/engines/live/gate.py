@@ -7,6 +7,7 @@ What is held never becomes an update; its reason is recorded, its tensors are no
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,9 +87,7 @@ class Gate:
         found = self._divergence(work.start, add(work.start, shrunk))
         if found <= self.limits.utility_kl:
             return None
-        return (
-            f"unlearning changes the model's answers on the calibration set by {found:.3g} nats, more than {self.limits.utility_kl:g}"
-        )
+        return f"unlearning changes the model's answers on the calibration set by {found:.3g} nats, more than {self.limits.utility_kl:g}"
 
     @torch.no_grad()
     def _divergence(self, before: Params, after: Params) -> float:
@@ -98,7 +97,7 @@ class Gate:
     def _sum(self, before: Params, after: Params, images: torch.Tensor) -> float:
         target = self.predict(before, images).softmax(dim=1)
         found = float(divergence(target, self.predict(after, images))) * len(images)
-        return found if found == found else float("inf")
+        return float("inf") if math.isnan(found) else found
 
 
 def plain(text: str) -> str:
