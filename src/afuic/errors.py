@@ -13,7 +13,9 @@ AfuicError
 │   ├── AlreadyErased      the client was erased before
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
-├── StoreError             a run folder, checkpoint or model file is unusable
+├── StoreError             a run folder, checkpoint, model file or database is unusable
+│   └── Conflict           the same key or id was used before for something else
+├── CertificateError       a certificate does not hold, or must not be issued
 ├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
 └── RunInterrupted         the user stopped a run; it can be resumed
@@ -75,7 +77,15 @@ class InvariantViolation(ProtocolError):
 
 
 class StoreError(AfuicError):
-    """A run folder, checkpoint, journal or model file is unusable."""
+    """A run folder, checkpoint, journal, model file or database is unusable."""
+
+
+class Conflict(StoreError):
+    """The same key or id was used before for something else; nothing was written."""
+
+
+class CertificateError(AfuicError):
+    """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
 
 
 class EngineError(AfuicError):

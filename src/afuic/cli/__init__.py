@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import afuic
-from afuic.cli import bench, data, inspecting, running
+from afuic.cli import bench, data, inspecting, running, verifying
 from afuic.cli.common import SETTINGS
 from afuic.cli.guard import Guarded
 
@@ -23,6 +23,9 @@ app.command(epilog="Example: afuic run demo --seed 1 --set data.partition.alpha=
 app.command(epilog="Example: afuic replay runs/bloodmnist-seed0 --method afuic")(running.replay)
 app.command(epilog="Example: afuic report runs/bloodmnist-seed0")(running.report)
 app.command(epilog="Example: afuic methods afuic")(inspecting.methods)
+app.command(epilog="Example: afuic verify certificate-3.json --key server/certificate.pub --model model-42.safetensors")(
+    verifying.verify
+)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(inspecting.app, name="config")

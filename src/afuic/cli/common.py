@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +35,15 @@ def load(source: str | None, overrides: tuple[str, ...] = ()) -> Config:
     if source not in shipped():
         raise ConfigError(f"{source}: no such configuration file, nor a shipped one; those are {', '.join(shipped())}")
     return config.load(shipped()[source], overrides)
+
+
+@contextmanager
+def needs_deploy(what: str) -> Iterator[None]:
+    """Within the block a library that only the deploy extra brings may be missing: ConfigError then says how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name}: not installed, and needed to {what}; run: pip install 'afuic[deploy]'") from None
 
 
 def output() -> Console:
