@@ -18,6 +18,7 @@ AfuicError
 ├── CertificateError       a certificate does not hold, or must not be issued
 ├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
+├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
 """
 
@@ -94,6 +95,10 @@ class EngineError(AfuicError):
 
 class TaskStopped(AfuicError):
     """A client's task was told to stop between two batches; nothing of it is kept."""
+
+
+class TaskRefused(AfuicError):
+    """A hospital does not do what it was sent. The message goes to the server: it holds no patient's id and no path."""
 
 
 class RunInterrupted(AfuicError):

@@ -6,7 +6,7 @@ replayed from its events alone, and why two engines reach the same model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,10 +14,10 @@ import torch
 from afuic.config import Config
 from afuic.data import ClientData, Federation, choose_patients, split_forget, stamp
 from afuic.erase.augment import Augment, medical
-from afuic.erase.calibrate import Calibrated, calibrate
+from afuic.erase.calibrate import Calibrated, Forward, calibrate
 from afuic.erase.rounds import SERVER, Images, Site
 from afuic.erase.scrub import reference, scrub
-from afuic.errors import ConfigError, DataError
+from afuic.errors import ConfigError, DataError, TaskStopped
 from afuic.learning.networks import Network
 from afuic.learning.train import local_update
 from afuic.params import Params, add, norm, sub
@@ -32,13 +32,17 @@ Patients = Mapping[str, tuple[tuple[str, ...], ...]]
 
 @dataclass(frozen=True)
 class Worker:
-    """Everything a task may need. ``family`` tells the random streams of retrained references from those of the main run."""
+    """Everything a task may need. ``family`` tells the random streams of retrained references from those of the main run.
+
+    ``stop``: asked before every batch of a client's task, which ends in TaskStopped once it says so; None: nobody is asked.
+    """
 
     config: Config
     federation: Federation
     network: Network
     patients: Patients
     family: tuple[PathPart, ...] = ()
+    stop: Callable[[], bool] | None = None
 
     def initial(self) -> Params:
         """θ_0 of this family."""
@@ -48,7 +52,7 @@ class Worker:
         """The client's update."""
         data = self.retained(task.client, task.epoch)
         generator = self._stream("train", task.client, task.number)
-        return local_update(self.network, task.base, data.images, data.labels, self.config.training, generator)
+        return local_update(self.network, task.base, data.images, data.labels, self.config.training, generator, self.stop)
 
     def unlearn(self, task: Unlearn) -> Params:
         """The client's change of the model by unlearning."""
@@ -57,10 +61,9 @@ class Worker:
         own = task.client_model or self._local_model(task, forget)
         centre = reference(task.start, own, task.clients)
         radius = task.spec.radius * self._distance_to_random(centre, generator)
-        pair = (forget.images, forget.labels)
-        return scrub(
-            self.network.forward, task.start, centre, radius, pair, (retain.images, retain.labels), task.spec, generator
-        )
+        forward = self._asking(self.network.forward)
+        sides = _images(forget), _images(retain)
+        return scrub(forward, task.start, centre, radius, *sides, task.spec, generator)
 
     def perform(self, order: Perform) -> Params:
         """The answer to an order."""
@@ -72,8 +75,8 @@ class Worker:
 
     def site(self, order: Perform) -> Site:
         """What the executor of an order has."""
-        features = None if self.network.head is None else self.network.features
-        known = Site(self.network.forward, self._local_training, self.network.initial, features=features)
+        features = None if self.network.head is None else self._asking(self.network.features)
+        known = Site(self._asking(self.network.forward), self._local_training, self.network.initial, features=features)
         if order.client == SERVER:
             return replace(known, calibration=self.federation.calibration)
         left = _images(self.retained(order.client, order.epoch))
@@ -86,7 +89,20 @@ class Worker:
 
     def _local_training(self, start: Params, images: Images, steps: int | None, generator: torch.Generator) -> Params:
         training = self.config.training if steps is None else self.config.training.model_copy(update={"steps": steps})
-        return local_update(self.network, start, *images, training, generator)
+        return local_update(self.network, start, *images, training, generator, self.stop)
+
+    def _asking(self, forward: Forward) -> Forward:
+        """The network, which every batch of every job comes through, asking first whether to go on."""
+        stop = self.stop
+        if stop is None:
+            return forward
+
+        def asked(params: Params, images: torch.Tensor) -> torch.Tensor:
+            if stop():
+                raise TaskStopped("the task was told to stop before its last batch; nothing of it is kept")
+            return forward(params, images)
+
+        return asked
 
     def calibrate(self, job: Calibrate) -> Calibrated:
         """The calibrated model, with how it came about."""
@@ -97,8 +113,8 @@ class Worker:
 
     def retained(self, client: str, epoch: int) -> ClientData:
         """The client's images without those of patients withdrawn by ``epoch``."""
-        data = self.federation.clients[client]
-        return split_forget(data, self._withdrawn(client, epoch))[1] if epoch else data
+        data, gone = self.federation.clients[client], self._withdrawn(client, epoch) if epoch else ()
+        return split_forget(data, gone)[1] if gone else data
 
     def _withdrawn(self, client: str, epoch: int) -> tuple[str, ...]:
         return named(self.patients[client][:epoch])
@@ -109,7 +125,7 @@ class Worker:
 
     def _local_model(self, task: Unlearn, data: ClientData) -> Params:
         generator = self._stream("local model", task.task)
-        delta = local_update(self.network, task.start, data.images, data.labels, self.config.training, generator)
+        delta = local_update(self.network, task.start, data.images, data.labels, self.config.training, generator, self.stop)
         return add(task.start, delta)
 
     def _distance_to_random(self, centre: Params, generator: torch.Generator) -> float:

@@ -1,0 +1,29 @@
+"""What a hospital says about a released model: numbers on its own images, before it deletes those that were to be erased."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from afuic.erase.rounds import Images
+from afuic.evaluate.forgetting import forget as forgetting
+from afuic.evaluate.membership import population_auc
+from afuic.learning.networks import Network
+from afuic.params import Params
+
+
+def scores(network: Network, model: Params, forget: Images, held_out: Images) -> dict[str, float]:
+    """``forget_loss`` (nats), ``forget_accuracy`` and, where images are held out, ``membership_auc`` of the loss; with how many images.
+
+    Each is to be compared with a model that never saw the images, not with 0: see the page on measures.
+    """
+    probabilities, labels = _probabilities(network, model, forget), forget[1].numpy()
+    numbers = forgetting(probabilities, labels)
+    numbers |= {"forget_images": float(len(labels)), "held_out_images": float(len(held_out[1]))}
+    if len(held_out[1]):
+        others = _probabilities(network, model, held_out)
+        numbers["membership_auc"] = population_auc(probabilities, labels, others, held_out[1].numpy())
+    return numbers
+
+
+def _probabilities(network: Network, model: Params, images: Images) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return network.logits(model, images[0]).softmax(dim=1).numpy()
