@@ -15,6 +15,9 @@ AfuicError
 │   └── InvariantViolation the ledger identity or another invariant does not hold
 ├── StoreError             a run folder, checkpoint, model file or database is unusable
 │   └── Conflict           the same key or id was used before for something else
+├── ServiceError           a federation's server cannot be asked, or says no
+│   ├── Unreachable        nobody answers, or not at the moment: asking again may help
+│   └── Denied             the server answered that it will not
 ├── CertificateError       a certificate does not hold, or must not be issued
 ├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
@@ -83,6 +86,26 @@ class StoreError(AfuicError):
 
 class Conflict(StoreError):
     """The same key or id was used before for something else; nothing was written."""
+
+
+class ServiceError(AfuicError):
+    """A federation's server cannot be asked, or says no."""
+
+
+class Unreachable(ServiceError):
+    """No answer, or none at the moment; ``wait_s``: how long the server wants to be left alone."""
+
+    def __init__(self, sentence: str, wait_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+class Denied(ServiceError):
+    """The server answered that it will not, with this HTTP ``status``."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class CertificateError(AfuicError):
