@@ -13,11 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -33,10 +32,12 @@ from flwr.superlink.grid import HttpGrid
 from flwr.supernode.cli import flwr_clientapp
 
 from afuic.engines import flower_post as post
-from afuic.engines.flower_commands import SERVER_SETTINGS, SITE_SETTINGS
+from afuic.engines.flower_commands import SERVER_SETTINGS, SERVING, SITE_SETTINGS
 from afuic.engines.flower_post import Content, Parcel, Post
 from afuic.engines.live.transport import Reply
 from afuic.errors import ConfigError, EngineError
+from afuic.settings import Server, Site, load
+from afuic.store.files import holding
 
 PAUSE_S, SILENCE_S, CLOSING_S = 0.5, 30.0, 5.0
 RECORD, KIND = "afuic", "train"
@@ -175,21 +176,85 @@ def place(variable: str) -> Path:
     return Path(os.environ[variable])
 
 
-@contextmanager
-def _started(spec: ExecutionSpec) -> Iterator[subprocess.Popen[bytes]]:
-    tls = () if spec.root_certificates_path is None else ("--root-certificates", spec.root_certificates_path)
-    argv = [sys.executable, "-m", "afuic.engines.flower", APPS[spec.task_type], "--runtime-api-address", spec.runtime_api_address]
-    argv += ["--insecure"] if spec.insecure else tls
-    argv += [] if spec.parent_pid is None else ["--parent-pid", str(spec.parent_pid)]
-    yield subprocess.Popen(argv, stdin=subprocess.PIPE)  # noqa: S603 - our own apps
+@server_app.main()
+def serve(grid: Grid, context: Context) -> None:
+    """The federation's server, from its store on, until the run is stopped. A second one waits until the first has ended."""
+    from afuic.engines.live import starting  # noqa: PLC0415 - a hospital has no use for it, and no database
+
+    settings = load(place(SERVER_SETTINGS), Server)
+    with holding(settings.store.parent / SERVING, wait=True):
+        keys = {hospital.name: hospital.node_key for hospital in settings.hospitals}
+        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s)
+        try:
+            starting.serve(settings, transport, lambda: False)
+        finally:
+            transport.close()
+
+
+@client_app.train()
+def work(message: Message, context: Context) -> Message:
+    """A hospital's answer to one task."""
+    from afuic.engines.hospital.desk import Desk  # noqa: PLC0415 - the server has no use for it
+
+    site = load(place(SITE_SETTINGS), Site)
+    desk = Desk(site)
+
+    def perform(document: bytes, tensors: bytes) -> tuple[bytes, bytes]:
+        begun = time.monotonic()
+        answer = desk.perform(document, tensors)
+        until = begun + site.slowdown * (time.monotonic() - begun)
+        while time.monotonic() < until and not desk.inbox.told():
+            time.sleep(min(PAUSE_S, max(0.0, until - time.monotonic())))
+        return answer
+
+    return answered(message, site.node_private_key, perform)
 
 
 def launch(_executor: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
     """Start one of our own apps for a task; any other kind of task is refused."""
     if spec.task_type not in APPS:
         return LaunchResult.failed(f"{spec.task_type} is no task of a federation of afuic")
-    with _started(spec) as process:
-        pipe: Any = process.stdin
-        pipe.write(spec.token.encode())
-        pipe.close()
+    tls = ["--insecure"] if spec.insecure else ["--root-certificates", str(spec.root_certificates_path)]
+    parent = [] if spec.parent_pid is None else ["--parent-pid", str(spec.parent_pid)]
+    own = [sys.executable, "-m", "afuic.engines.flower", APPS[spec.task_type]]
+    argv = [*own, "--runtime-api-address", spec.runtime_api_address, *tls, *parent]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE)  # noqa: S603 - this package
+    with cast(IO[bytes], process.stdin) as token:
+        token.write(spec.token.encode() + b"\n")
     return LaunchResult.accepted()
+
+
+def superexec() -> None:
+    """Flower's SuperExec, but for what it starts."""
+    SubprocessExecutor.launch = launch  # type: ignore[method-assign]
+    flower_superexec()
+
+
+def serverapp() -> None:
+    """Flower's process for a ServerApp, with ours in place of the one that came with the run."""
+
+    def run(grid: Grid, context: Context, **_: object) -> Context:
+        return run_server_app(grid, context, "", loaded_server_app=server_app)
+
+    vars(import_module("flwr.superlink.runtime.run_serverapp"))["run_"] = run
+    flwr_serverapp()
+
+
+def clientapp() -> None:
+    """Flower's process for a ClientApp, with ours in place of the one that came with the run."""
+    vars(import_module("flwr.supernode.runtime.run_clientapp"))["get_load_client_app_fn"] = lambda **_: lambda *_: client_app
+    flwr_clientapp()
+
+
+def main(arguments: list[str]) -> None:
+    """One of the three programs; apps read their task's token from standard input."""
+    program, *options = arguments
+    logging.basicConfig(stream=sys.__stderr__, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    token = [] if program == "superexec" else ["--token", sys.stdin.readline().strip()]
+    sys.argv = [program, *options, *token]
+    {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
