@@ -52,7 +52,7 @@ def local(folder: Path) -> tuple[Process, ...]:
     sites = sorted(path.parent for path in (folder / "hospitals").glob(f"*/{HOSPITAL_FILE}"))
     if not sites:
         raise ConfigError(f"{folder}: no hospital's folder below it; start the server alone with 'afuic deploy serve'")
-    return (*server(folder), *(p for site in sites for p in hospital(site, ("nginx",), f"{site.name}-")))
+    return (*server(folder), *(p for site in sites for p in hospital(site, ("nginx", "submit"), f"{site.name}-")))
 
 
 def nginx(folder: Path) -> tuple[str, ...]:
