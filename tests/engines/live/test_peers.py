@@ -67,7 +67,7 @@ def test_it_is_held_and_the_others_train_on(live: Make, spoil: Callable[[Reply],
 
 def test_unlearning_that_would_wreck_the_model_is_held_and_the_erasure_goes_on_without_it(live: Make) -> None:
     wrecks = changed(lambda delta: {name: 30.0 * torch.sign(t) + 1.0 for name, t in delta.items()})
-    found = live({**SCRUB, "patients_client": {**SCRUB["patients_client"], "bound": 50.0}})
+    found = live({**SCRUB, "deadline_s": 5.0, "patients_client": {**SCRUB["patients_client"], "bound": 50.0}})
     found.turns(20)
     found.driver.transport.spoil = wrecks  # type: ignore[attr-defined]
     found.driver.gate.limits = found.driver.gate.limits.model_copy(update={"norm_factor": 1e9})
