@@ -34,7 +34,7 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
     """All of them; CertificateError where the store lacks one that no certificate can be without."""
     book, record = standing.book, standing.state.requests[request]
     row, purge = book.request(request), book.purge_report(request)
-    before, after = _version(book, row and row.version_before), _version(book, row and row.released_version)
+    before, after = _version(book, row, "version_before"), _version(book, row, "released_version")
     if row is None or before is None or after is None or purge is None:
         raise CertificateError(
             f"{request}: the store does not say what it released or purged; run 'afuic status' on the server"
@@ -65,7 +65,8 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
     )
 
 
-def _version(book: Book, number: int | None) -> VersionRow | None:
+def _version(book: Book, row: RequestRow | None, which: str) -> VersionRow | None:
+    number = getattr(row, which, None)
     return None if number is None else book.version(number)
 
 
