@@ -1,7 +1,7 @@
-"""The one file that knows Flower (``flwr``, 1.41 and 1.42): messages over its Grid, the ServerApp, the ClientApp, what starts them.
+"""The one file that knows Flower (``flwr``, 1.41 and 1.42): its Grid as a transport, the ServerApp, the ClientApp, what starts them.
 
-``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed on this
-machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
+``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed
+on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
 task's token over where ``ps`` does not show it.
 """
 
@@ -62,7 +62,9 @@ class FlowerTransport:
 
     def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, pause_s: float = PAUSE_S) -> None:
         if not isinstance(grid, HttpGrid):
-            raise EngineError(f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes")
+            raise EngineError(
+                f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes"
+            )
         self._grid, self._ttl_s, self._pause_s = grid, ttl_s, pause_s
         self._post, self._replies = Post(post.public_keys(keys)), list[Reply]()
         self._lock, self._stopped = threading.Lock(), threading.Event()
@@ -106,7 +108,9 @@ class FlowerTransport:
                 self._stopped.wait(self._pause_s)
         except Exception as error:  # the SuperLink has given the run up, or answers what nobody foresaw
             log.exception("the SuperLink cannot be spoken with")
-            self._failure = f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
+            self._failure = (
+                f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
+            )
 
     def _turn(self) -> None:
         nodes = [(node.node_id, node.public_key) for node in self._grid.get_nodes()]
@@ -210,7 +214,7 @@ def work(message: Message, context: Context) -> Message:
     return answered(message, site.node_private_key, perform)
 
 
-def launch(_executor: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
+def launch(self: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
     """Start one of our own apps for a task; any other kind of task is refused."""
     if spec.task_type not in APPS:
         return LaunchResult.failed(f"{spec.task_type} is no task of a federation of afuic")
@@ -249,11 +253,19 @@ def clientapp() -> None:
 def main(arguments: list[str]) -> None:
     """One of the three programs; apps read their task's token from standard input."""
     program, *options = arguments
-    logging.basicConfig(stream=sys.__stderr__, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log_afuic()
     token = [] if program == "superexec" else ["--token", sys.stdin.readline().strip()]
     sys.argv = [program, *options, *token]
     {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
+
+
+def _log_afuic() -> None:
+    """To this machine's standard error, which Flower would copy to the SuperLink if it came through ``sys.stderr``."""
+    handler = logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    own = logging.getLogger("afuic")
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What is under way between the server and its hospitals, without Flower: who is whom, what waits, what was sent, what a reply may count as.
+"""What is under way between the server and its hospitals, without Flower: who is whom, what waits, what was sent, what a reply proves.
 
-A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with that key
-over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was asked,
+A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with
+that key over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was asked,
 whatever else on the way is forged, repeated or mixed up. Why: ``docs/decisions/0013-node-keys.md``.
 """
 
@@ -210,7 +210,9 @@ def proved(key: ec.EllipticCurvePublicKey, challenge: bytes, content: Content) -
 
 def _stated(challenge: bytes, task: str, document: bytes, tensors: bytes) -> bytes:
     """Parts by their digests, each of one length, so that no two replies state the same."""
-    return b"afuic reply 1\n" + b"".join(hashlib.sha384(part).digest() for part in (challenge, task.encode(), document, tensors))
+    return b"afuic reply 1\n" + b"".join(
+        hashlib.sha384(part).digest() for part in (challenge, task.encode(), document, tensors)
+    )
 
 
 def _point(key: ec.EllipticCurvePublicKey) -> tuple[str, int, int]:
