@@ -1,8 +1,8 @@
 """What is under way between the server and its hospitals, without Flower: who is whom, what waits, what was sent, what a reply proves.
 
-A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with
-that key over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was asked,
-whatever else on the way is forged, repeated or mixed up. Why: ``docs/decisions/0013-node-keys.md``.
+A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with that
+key over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was
+asked, whatever else on the way is forged, repeated or mixed up. Why: ``docs/decisions/0013-node-keys.md``.
 """
 
 from __future__ import annotations
