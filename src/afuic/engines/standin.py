@@ -100,7 +100,9 @@ class StandIn:
         attempt = self._attempts[task] = self._attempts.get(task, 0) + 1
         busy = max((due.t for due in self._due if due.client == client), default=self.now())
         begun = max(busy, self.now())
-        self._due.append(_Due(begun + self.hospitals[client].work_s * self._share(task, "speed", attempt, 0.5), client, task, attempt))
+        self._due.append(
+            _Due(begun + self.hospitals[client].work_s * self._share(task, "speed", attempt, 0.5), client, task, attempt)
+        )
 
     def _replies(self, due: _Due) -> list[Reply]:
         habits, place = self.hospitals[due.client], self._place(due.client, due.task).with_suffix(".json")
@@ -172,4 +174,4 @@ def habits(names: Iterable[str], slowest: float = 10.0, **common: float) -> dict
     """Hospitals alike but for the last, which takes ``slowest`` times as long."""
     listed = tuple(names)
     plain = Habits(**common)  # type: ignore[arg-type]
-    return {name: plain for name in listed[:-1]} | {listed[-1]: replace(plain, work_s=slowest * plain.work_s)}
+    return dict.fromkeys(listed[:-1], plain) | {listed[-1]: replace(plain, work_s=slowest * plain.work_s)}

@@ -38,6 +38,18 @@ class Book(Views):
     _doubtful: str | None = None
 
     @classmethod
+    def exists(cls, url: str | None, folder: Path) -> bool:
+        """Whether there is a store; one whose making was cut short is none, and ``create`` makes it whole."""
+        database = Database(url, folder)
+        try:
+            if not database.exists():
+                return False
+            with database.reading() as connection:
+                return connection.execute(select(schema.federation.c.id)).first() is not None
+        finally:
+            database.close()
+
+    @classmethod
     def create(cls, url: str | None, folder: Path, federation: str, agreed: str, theta0: Params) -> Self:
         """A new store that holds the initial model, open for writing; StoreError if there is one already."""
         database, blobs = Database(url, folder), Blobs(folder / BLOBS)
@@ -76,18 +88,6 @@ class Book(Views):
         except BaseException:
             database.close()
             raise
-
-    @classmethod
-    def exists(cls, url: str | None, folder: Path) -> bool:
-        """Whether there is a store, of whatever version; one whose making was interrupted is none yet."""
-        database = Database(url, folder)
-        try:
-            if not database.exists():
-                return False
-            with database.reading() as connection:
-                return connection.execute(select(schema.federation.c.id)).first() is not None
-        finally:
-            database.close()
 
     def close(self) -> None:
         """Let go of the store and of the writer's lock."""
@@ -146,13 +146,15 @@ class Book(Views):
         with self._database.owning() as connection:
             asking.refuse(connection, command, reason)
 
-    def hold(self, task: str, client: str, reason: str, digest: str | None, norm: float | None) -> None:
+    def hold(
+        self, task: str, client: str, reason: str, digest: str | None, norm: float | None, at: float | None = None
+    ) -> None:
         """Note a result that the engine contained before it became an event; its tensors are not kept."""
         table = schema.quarantine
         row = {"task": task, "client": client, "digest": digest, "reason": writing.plain(reason)}
         with self._database.owning() as connection:
             if connection.execute(select(table.c.id).where(table.c.task == task, table.c.seq.is_(None))).first() is None:
-                connection.execute(insert(table).values(seq=None, at=time.time(), norm=norm, **row))
+                connection.execute(insert(table).values(seq=None, at=time.time() if at is None else at, norm=norm, **row))
 
     def commands(self) -> list[Command]:
         """Commands that have not been taken up or refused, the oldest first."""
@@ -181,8 +183,8 @@ class Book(Views):
     def resume(self, classes: tuple[type, ...]) -> tuple[int, State | None, Any | None]:
         """The newest snapshot that can be read: its event's number, the state and the work under way; (0, None, None) without one.
 
-        From here on events are appended after the last that the store has, whatever this process believed before.
-        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there.
+        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there. From here on
+        events are appended after the last one that the store has, whatever this process believed before.
         """
         with self._database.reading() as connection:
             order = snapshots.sequence(connection)
@@ -210,29 +212,20 @@ class Book(Views):
 
     def events(self, after: int, classes: tuple[type, ...]) -> Iterator[tuple[int, Event]]:
         """Events after number ``after``, in order, with what they carried; StoreError where that is not kept any more."""
+        for seq, event, _ in self.record(classes, self._blobs.get, after):
+            yield seq, event
+
+    def record(
+        self, classes: tuple[type, ...], named: Callable[[str], Params], after: int = 0
+    ) -> Iterator[tuple[int, Event, str]]:
+        """Number, event and the model's digest after it, with ``named(digest)`` for what an event carried, which need not be kept."""
         table = schema.events
+        query = select(table.c.seq, table.c.body, table.c.digest).order_by(table.c.seq).limit(PAGE)
         while True:
             with self._database.reading() as connection:
-                query = select(table.c.seq, table.c.body).where(table.c.seq > after).order_by(table.c.seq).limit(PAGE)
-                page = connection.execute(query).all()
-            for seq, body in page:
-                yield seq, codec.decode(json.loads(body), self._blobs.get, classes)
-                after = seq
-            if not page:
-                return
-
-    def record(self, classes: tuple[type, ...], model: Callable[[str], Params]) -> Iterator[tuple[int, Event, str]]:
-        """All events from the first, each with the digest of the model after it; ``model`` gives what stands for a model of a digest.
-
-        Unlike ``events`` it needs no tensors, so that it reaches back beyond snapshots and purges.
-        """
-        after, table = 0, schema.events
-        while True:
-            with self._database.reading() as connection:
-                columns = (table.c.seq, table.c.body, table.c.digest)
-                page = connection.execute(select(*columns).where(table.c.seq > after).order_by(table.c.seq).limit(PAGE)).all()
-            for seq, body, digest_after in page:
-                yield seq, codec.decode(json.loads(body), model, classes), digest_after
+                page = connection.execute(query.where(table.c.seq > after)).all()
+            for seq, body, digest in page:
+                yield seq, codec.decode(json.loads(body), named, classes), digest
                 after = seq
             if not page:
                 return

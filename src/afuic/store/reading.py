@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from afuic.errors import StoreError
 from afuic.store import schema
 from afuic.store.retention import TERMINAL, pins
 from afuic.store.rows import (
@@ -23,7 +22,6 @@ from afuic.store.rows import (
 )
 
 RECENT = 10
-R = TypeVar("R")
 RESULTS = {"UpdateArrived", "ScrubArrived", "AnswerArrived"}
 
 
@@ -153,10 +151,3 @@ def seen(connection: Connection, task: str) -> bool:
         return True
     query = select(held.c.id).where(held.c.task == task, held.c.seq.is_(None))
     return "TaskFailed" in kinds and connection.execute(query).first() is not None
-
-
-def one(rows: list[R], what: str) -> R:
-    """The only row; StoreError where there is none."""
-    if not rows:
-        raise StoreError(f"{what}: there is none in the store")
-    return rows[0]

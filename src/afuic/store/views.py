@@ -90,20 +90,20 @@ class Views:
         with self._database.reading() as connection:
             return reading.requests(connection)
 
-    def request(self, request: str) -> RequestRow:
-        """One request; StoreError where there is none of that id."""
+    def request(self, request: str) -> RequestRow | None:
+        """One request, if there is one of that id."""
         with self._database.reading() as connection:
-            return reading.one(reading.requests(connection, request), f"request {request!r}")
+            return next(iter(reading.requests(connection, request)), None)
 
     def versions(self) -> list[VersionRow]:
         """All versions of the model, the oldest first, those whose tensors are gone as well."""
         with self._database.reading() as connection:
             return reading.versions(connection)
 
-    def version(self, number: int) -> VersionRow:
-        """One version; StoreError where there is none of that number."""
+    def version(self, number: int) -> VersionRow | None:
+        """One version, if there is one of that number."""
         with self._database.reading() as connection:
-            return reading.one(reading.versions(connection, number), f"version {number}")
+            return next(iter(reading.versions(connection, number)), None)
 
     def model(self, number: int) -> Params:
         """The model of a version; StoreError where it is not kept or not what was written."""
@@ -115,6 +115,8 @@ class Views:
 
     def _kept(self, number: int) -> str:
         row = self.version(number)
+        if row is None:
+            raise StoreError(f"version {number}: there is none; 'afuic models list' says which there are")
         if not row.kept:
             raise StoreError(f"version {number}: its model is not kept any more (retention or a purge); its lineage is")
         return row.digest

@@ -25,7 +25,7 @@ from afuic.store.rows import Command
 CONFIG: dict[str, Any] = {
     "name": "trial",
     "methods": ["afuic"],
-    "data": {"name": "phantom", "calibration": 40, "partition": {"kind": "patient", "clients": 3, "min_images": 8}},
+    "data": {"name": "phantom", "calibration": 40, "partition": {"kind": "iid", "clients": 3, "min_images": 8}},
     "training": {"steps": 2, "batch": 8},
     "options": {"afuic": {"heal": {"steps": 4, "batch": 32}, "guard": {"versions": 4, "calibration": {"steps": 1}}}},
 }
@@ -116,7 +116,9 @@ class Live:
 
     def ended(self, requests: Sequence[str] = ()) -> bool:
         found = self.phases()
-        return all(phase in {"completed", "superseded", "withdrawn", "failed"} for phase in found.values()) and set(requests) <= set(found)
+        return all(phase in {"completed", "superseded", "withdrawn", "failed"} for phase in found.values()) and set(
+            requests
+        ) <= set(found)
 
 
 Make = Callable[..., Live]

@@ -85,8 +85,13 @@ def test_a_document_that_is_none_or_answers_another_task_is_held(document: bytes
 
 
 def test_the_usual_norm_is_the_median_of_the_last_updates_once_there_are_five() -> None:
-    assert GATE.bound((1.0, 1.0, 1.0, 1.0)) == 1000.0  # gate.first_norm
-    assert GATE.bound((1.0, 2.0, 3.0, 4.0, 50.0)) == 60.0  # 20 times the median of 3
+    assert GATE.bound((1.0, 1.0, 1.0, 1.0), MODEL) == 1000.0  # gate.first_norm
+    assert GATE.bound((1.0, 2.0, 3.0, 4.0, 50.0), MODEL) == 60.0  # 20 times the median of 3
+
+
+def test_where_training_has_settled_a_tenth_of_the_models_norm_is_still_let_in() -> None:
+    model = {"w": torch.full((2, 2), 5.0)}  # norm 10
+    assert GATE.bound((0.001,) * 5, model) == 1.0
 
 
 def test_a_million_times_the_usual_norm_is_held_and_twice_is_not() -> None:
@@ -95,7 +100,7 @@ def test_a_million_times_the_usual_norm_is_held_and_twice_is_not() -> None:
     assert GATE.objection(task, {"w": torch.full((2, 2), 1.0)}, usual, initial(MODEL)) is None  # norm 2
     held = GATE.objection(task, {"w": torch.full((2, 2), 1e6)}, usual, initial(MODEL))
     assert held is not None
-    assert held.reason == "norm 2e+06 is above the bound of 20, 20 times what is usual"
+    assert held.reason == "norm 2e+06 is above the bound of 20 that the usual norms give (gate.norm_factor 20)"
     assert held.digest is not None
     assert held.norm == 2e6
 
@@ -112,7 +117,7 @@ def unlearning(size: float, bound: float) -> tuple[Unlearn, State]:
 
 
 def test_an_unlearning_result_that_wrecks_the_calibration_set_is_held() -> None:
-    task, state = unlearning(size=10.0, bound=1.0)
+    task, state = unlearning(size=20.0, bound=1.0)
     wreck = {"w": torch.tensor([[8.0, 0.0], [0.0, -8.0]])}
     held = GATE.objection(task, wreck, (1.0,) * 5, state)
     # both images go to one class with p = 1/(1+e^-8); KL((1/2, 1/2) ‖ (p, 1-p)) = -ln 2 - (ln p + ln(1-p))/2 = 3.31

@@ -67,5 +67,7 @@ def _read(path: Path, images: Images) -> Bytes:
     wanted = (images.size, images.size, images.channels)
     if found is None or found.dtype != np.uint8 or found.ndim != 4 or found.shape[1:] != wanted or not len(found):
         what = "missing" if found is None else f"{found.dtype} {list(found.shape)}"
-        raise DataError(f"{path}: images are {what}; save them as uint8 [n, {', '.join(map(str, wanted))}] under the name 'images'")
+        raise DataError(
+            f"{path}: images are {what}; save them as uint8 [n, {', '.join(map(str, wanted))}] under the name 'images'"
+        )
     return found

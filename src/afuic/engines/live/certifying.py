@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import afuic
 from afuic.certify import facts as certify
 from afuic.certify.facts import Facts
 from afuic.engines.live.standing import Standing
@@ -12,7 +13,7 @@ from afuic.errors import CertificateError
 from afuic.protocol.requests import Phase
 from afuic.settings import Server
 from afuic.store.book import Book
-from afuic.store.rows import RequestRow
+from afuic.store.rows import RequestRow, VersionRow
 
 ALL = 1_000_000
 
@@ -33,8 +34,11 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
     """All of them; CertificateError where the store lacks one that no certificate can be without."""
     book, record = standing.book, standing.state.requests[request]
     row, purge = book.request(request), book.purge_report(request)
-    if row.version_before is None or row.released_version is None or purge is None:
-        raise CertificateError(f"{request}: the store does not say what it released or purged; run 'afuic status' on the server")
+    before, after = _version(book, row, "version_before"), _version(book, row, "released_version")
+    if row is None or before is None or after is None or purge is None:
+        raise CertificateError(
+            f"{request}: the store does not say what it released or purged; run 'afuic status' on the server"
+        )
     name, source, options = certify.method(standing.rules.method)
     chain = book.certificates()
     return Facts(
@@ -46,8 +50,8 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         covers=tuple(r.id for r in standing.state.requests.values() if r.covered_by == request and r.phase is Phase.SUPERSEDED),
         fenced_at=_fenced(row),
         issued_at=standing.clock.at(),
-        before=book.version(row.version_before),
-        after=book.version(row.released_version),
+        before=before,
+        after=after,
         books=standing.open.books[request],
         method=name,
         source=source,
@@ -57,7 +61,13 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         lost=standing.open.losses.get(request, 0),
         purge=purge,
         verification=_verification(book, request),
+        software=afuic.__version__,
     )
+
+
+def _version(book: Book, row: RequestRow | None, which: str) -> VersionRow | None:
+    number = getattr(row, which, None)
+    return None if number is None else book.version(number)
 
 
 def _fenced(row: RequestRow) -> float:

@@ -229,5 +229,3 @@ class Driver:
         if t - self._beaten >= HEARTBEAT_S:
             self.book.heartbeat(self.clock.at())
             self._beaten = t
-
-

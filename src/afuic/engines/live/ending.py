@@ -71,7 +71,8 @@ class Ending:
         for request in self._certified & set(self.standing.open.books):
             self.standing.open = certified(self.standing.open, request)
         due = [name for name in self._ended() if self._not_before.get(name, 0.0) <= self.clock.now()]
-        return any([self._certify(request) for request in due])
+        issued = [self._certify(request) for request in due]
+        return any(issued)
 
     def _ended(self) -> list[str]:
         """Requests that are complete, whose verification is over, and that have no certificate yet."""

@@ -7,6 +7,7 @@ What is held never becomes an update; its reason is recorded, its tensors are no
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from afuic.protocol.effects import Perform, Train, Unlearn
 from afuic.settings import Gate as Limits
 
 FEW = 5
+SMALL = 0.1
 DOCUMENT_BYTES = 1 << 20
 REASON = 500
 CHUNK = 256
@@ -60,23 +62,27 @@ class Gate:
     def objection(self, work: Train | Unlearn | Perform, delta: Params, norms: tuple[float, ...], state: State) -> Held | None:
         """Why this result of ``work`` may not enter; None where it may. ``norms``: of the last updates that did."""
         size = norm(delta)
-        reason = self._too_large(work, size, norms)
+        reason = self._too_large(work, size, norms, state.model)
         if reason is None and isinstance(work, Unlearn):
             reason = self._wrecks(work, delta, state)
         return None if reason is None else Held(reason, digest(delta), size)
 
-    def bound(self, norms: tuple[float, ...]) -> float:
-        """The largest norm that an update may have now."""
+    def bound(self, norms: tuple[float, ...], model: Params) -> float:
+        """The largest norm that an update may have now. As training settles, updates shrink to nothing, and an honest one from an older
+        model, or on new images, is many times what is usual: what moves the model by a tenth of its own norm at most is not held.
+        """
         known = [n for n in norms if n > 0]
-        return self.limits.first_norm if len(known) < FEW else self.limits.norm_factor * statistics.median(known)
+        if len(known) < FEW:
+            return self.limits.first_norm
+        return max(self.limits.norm_factor * statistics.median(known), SMALL * norm(model))
 
-    def _too_large(self, work: Train | Unlearn | Perform, size: float, norms: tuple[float, ...]) -> str | None:
-        bound = self.bound(norms)
+    def _too_large(self, work: Train | Unlearn | Perform, size: float, norms: tuple[float, ...], model: Params) -> str | None:
+        bound = self.bound(norms, model)
         if isinstance(work, Perform):
             bound = max(bound, self.limits.norm_factor * norm(work.start))
         if size <= bound:
             return None
-        return f"norm {size:.4g} is above the bound of {bound:.4g}, {self.limits.norm_factor:g} times what is usual"
+        return f"norm {size:.4g} is above the bound of {bound:.4g} that the usual norms give (gate.norm_factor {self.limits.norm_factor:g})"
 
     def _wrecks(self, work: Unlearn, delta: Params, state: State) -> str | None:
         """Compared is what the protocol would make of it: it bounds the norm by a share of what the client contributed."""
@@ -86,9 +92,7 @@ class Gate:
         found = self._divergence(work.start, add(work.start, shrunk))
         if found <= self.limits.utility_kl:
             return None
-        return (
-            f"unlearning changes the model's answers on the calibration set by {found:.3g} nats, more than {self.limits.utility_kl:g}"
-        )
+        return f"unlearning changes the model's answers on the calibration set by {found:.3g} nats, more than {self.limits.utility_kl:g}"
 
     @torch.no_grad()
     def _divergence(self, before: Params, after: Params) -> float:
@@ -98,7 +102,7 @@ class Gate:
     def _sum(self, before: Params, after: Params, images: torch.Tensor) -> float:
         target = self.predict(before, images).softmax(dim=1)
         found = float(divergence(target, self.predict(after, images))) * len(images)
-        return found if found == found else float("inf")
+        return float("inf") if math.isnan(found) else found
 
 
 def plain(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from afuic.engines.live.gate import Gate, Held, plain
 from afuic.engines.live.messages import Answer
-from afuic.engines.live.open import AtClient, Open
+from afuic.engines.live.open import VERIFY, AtClient, Open
 from afuic.engines.live.transport import Reply
 from afuic.params import Params
 from afuic.protocol import State
@@ -85,10 +85,8 @@ def _event(work: AtClient, delta: Params, t: float) -> Event:
 
 def _of_nothing(reply: Reply, state: State, gate: Gate, t: float, seen: Callable[[str], bool]) -> Meaning:
     """A reply that nobody waits for: the protocol quarantines it, unless it is a repetition or says nothing."""
-    if reply.failure is not None:
-        return Ignored(plain(reply.failure))
-    if reply.task.startswith("verify/"):
-        return Ignored("nobody waits for this verification any more")
+    if reply.failure is not None or reply.task.startswith(VERIFY):
+        return Ignored(plain(reply.failure or "nobody waits for this verification any more"))
     if not _handed_out(reply, state):
         return Held("message: it answers a task that its sender was never given")
     if seen(reply.task):
@@ -114,4 +112,6 @@ def _scores(reply: Reply, request: str, gate: Gate, state: State) -> Meaning:
     answer = gate.read(reply, state.model)
     if isinstance(answer, Answer) and answer.numbers is not None:
         return Scores(request, answer.numbers)
-    return Ignored(answer.reason if isinstance(answer, Held) else plain(answer.failed or "a model came where numbers were expected"))
+    return Ignored(
+        answer.reason if isinstance(answer, Held) else plain(answer.failed or "a model came where numbers were expected")
+    )

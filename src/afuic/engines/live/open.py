@@ -20,6 +20,7 @@ from afuic.protocol import events as ev
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 
+VERIFY = "verify/"
 USUAL = 50
 RECEIVED = 16
 
@@ -50,7 +51,7 @@ class Verification:
     @property
     def task(self) -> str:
         """The name of its task."""
-        return f"verify/{self.request}"
+        return VERIFY + self.request
 
 
 @dataclass(frozen=True)

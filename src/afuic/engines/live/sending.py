@@ -38,7 +38,8 @@ class Sender:
             self._sent.pop(client, None)
         self._present = present
         self._until = {task: until for task, until in self._until.items() if task in open_.work}
-        return any([self._client(open_, client, t) for client in self.clients])
+        handed_out = [self._client(open_, client, t) for client in self.clients]
+        return any(handed_out)
 
     def again(self, client: str, task: str, t: float) -> None:
         """Send this task again, not before ``t``."""

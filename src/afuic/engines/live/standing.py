@@ -13,7 +13,7 @@ from afuic.engines.live.clock import Clock
 from afuic.engines.live.open import Open, take_up
 from afuic.errors import InvariantViolation
 from afuic.params import digest
-from afuic.protocol import Rules, State, initial, step
+from afuic.protocol import Rules, initial, step
 from afuic.protocol.events import Event
 from afuic.settings import Retention
 from afuic.store.book import Book
