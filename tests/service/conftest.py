@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import torch
-from fastapi.testclient import TestClient
+from fastapi import FastAPI
 
 from afuic.config import Config
 from afuic.protocol import initial, step
@@ -55,6 +56,17 @@ class Driver:
             self.feed(EraseRequested(self.t, command.request, command.client, command.patients, command.salted), command.id)
 
 
+def request(app: FastAPI, method: str, path: str, **how: Any) -> httpx.Response:
+    """One call of the application, without a socket."""
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return await http.request(method, path, **how)
+
+    return asyncio.run(call())
+
+
 @dataclass
 class Service:
     """The API, a token for each caller, and the driver behind it."""
@@ -62,12 +74,11 @@ class Service:
     settings: Server
     secrets: dict[str, str]
     driver: Driver
-    http: Any
+    app: FastAPI
 
     def call(self, who: str | None, method: str, path: str, **how: Any) -> httpx.Response:
         headers = how.pop("headers", {}) | ({"Authorization": f"Bearer {self.secrets[who]}"} if who else {})
-        answer: httpx.Response = self.http.request(method, path, headers=headers, **how)
-        return answer
+        return request(self.app, method, path, headers=headers, **how)
 
     def get(self, who: str | None, path: str) -> httpx.Response:
         return self.call(who, "GET", f"/v1/{path}")
@@ -109,14 +120,12 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Service]]:
         secrets, settings = issue(tmp_path), configured(tmp_path, **api)
         driver = Driver(None, settings.store)
         app = create_app(settings, lambda: Book.open(None, settings.store))
-        http = TestClient(app, raise_server_exceptions=False)
-        http.__enter__()
-        made.append(Service(settings, secrets, driver, http))
+        made.append(Service(settings, secrets, driver, app))
         return made[-1]
 
     yield build
     for service in made:
-        service.http.__exit__(None, None, None)
+        service.app.state.shelf.close()
         service.driver.book.close()
 
 

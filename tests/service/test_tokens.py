@@ -32,7 +32,9 @@ def test_it_stands_for_its_hospital(made):
     assert Caller("alice", "operator").who == "operator:alice"
 
 
-@pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: s + "A", lambda s: s.swapcase(), lambda s: "", lambda s: "ä" * 500])
+@pytest.mark.parametrize(
+    "change", [lambda s: s[:-1], lambda s: s + "A", lambda s: s.swapcase(), lambda s: "", lambda s: "ä" * 500]
+)
 def test_anything_else_stands_for_nobody(made, change):
     secret, entry = made
     assert tokens.recognise([entry], change(secret)) is None

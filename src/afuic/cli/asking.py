@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from afuic.cli.common import needs_deploy, output
+from afuic.cli.common import output
 from afuic.cli.finding import Authority, Home, Server, TokenFile, client, site
-from afuic.errors import ConfigError, Unreachable
+from afuic.errors import ConfigError, ServiceError, Unreachable
 
 if TYPE_CHECKING:
     from afuic.service.client import Client
@@ -50,34 +50,29 @@ def erase(
     own = site(home)
     name = client_ or (own.name if own else None)
     if name is None:
-        raise ConfigError("--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out")
-    with client(server, token, ca, home) as connection:
-        wanted = _wanted(name, reason, patients, own)
-        try:
-            _erase(connection, wanted, key)
-        except Unreachable as error:
-            force = "; it is in force at this hospital already" if own and own.name == name else ""
-            raise Unreachable(f"{error}{force}") from None
-
-
-def _wanted(name: str, reason: str, patients: Path | None, own: Site | None) -> Ask:
-    """What is sent. At the hospital itself it is in force from here on, whether or not the server can be reached."""
-    if patients is not None and (own is None or own.name != name):
+        raise ConfigError(
+            "--client: name the hospital that is to be erased; only in a hospital's own folder it may be left out"
+        )
+    here = own if own and own.name == name else None
+    if patients is not None and here is None:
         raise ConfigError(f"--patients: run this at {name}, in the folder with its hospital.toml; no patient's id leaves it")
-    _ask(name, reason)
-    if own is None or own.name != name:
-        return _ask(name, reason)
-    return _withdrawn(own, reason, patients)
+    plain = _ask(name, reason)
+    with client(server, token, ca, home) as connection:
+        wanted, own_key = (plain, _key(plain)) if here is None else _withdrawn(here, reason, patients)
+        try:
+            _erase(connection, wanted, key or own_key)
+        except Unreachable as error:
+            raise Unreachable(f"{error}{'; at this hospital it is in force already' if here else ''}") from None
 
 
-def _withdrawn(own: Site, reason: str, patients: Path | None) -> Ask:
+def _withdrawn(here: Site, reason: str, patients: Path | None) -> tuple[Ask, str]:
+    """What is sent, and its key. At the hospital itself it is in force from here on, whether or not the server can be reached."""
+    from afuic.data.ids import read_ids
     from afuic.engines.hospital import withdrawals
 
-    if patients is None:
-        withdrawals.withdraw_all(own, reason)
-        return _ask(own.name, reason)
-    record = withdrawals.withdraw(own, withdrawals.read_ids(patients), reason)
-    return _ask(own.name, reason, record.patients, record.salted)
+    now = time.time()
+    asked = withdrawals.withdraw_all(here, now) if patients is None else withdrawals.withdraw(here, read_ids(patients), now)
+    return _ask(here.name, reason, asked.patients, asked.salted), asked.key
 
 
 def _ask(name: str, reason: str, patients: int | None = None, salted: str | None = None) -> Ask:
@@ -92,8 +87,7 @@ def _ask(name: str, reason: str, patients: int | None = None, salted: str | None
         raise ConfigError("; ".join(f"--{place}: {said}" for place, said in places.items())) from None
 
 
-def _erase(connection: Client, ask: Ask, key: str | None) -> None:
-    key = key or _key(ask)
+def _erase(connection: Client, ask: Ask, key: str) -> None:
     typer.echo(f"key {key}: the same command again is the same request", err=True)
     row, new = connection.erase(ask, key)
     if not new:
@@ -109,7 +103,9 @@ def _key(ask: Ask) -> str:
 
 def requests(
     id_: Annotated[str | None, typer.Argument(metavar="ID", help="Only this request.", show_default="all")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on telling until the request, or all of them, have ended.")
+    ] = False,
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the request back; possible until the release.")] = False,
     server: Server = None,
     token: TokenFile = None,
@@ -121,10 +117,33 @@ def requests(
         raise ConfigError("--withdraw: name the request that is to be taken back")
     with client(server, token, ca, home) as connection:
         if withdraw and id_ is not None:
-            connection.withdraw(id_)
+            _withdraw(connection, id_, site(home))
         ended = _one(connection, id_, watch) if id_ is not None else _all(connection, watch)
     if watch and any(row.phase in {"failed", "refused"} for row in ended):
         raise typer.Exit(1)
+
+
+def _withdraw(connection: Client, id_: str, own: Site | None) -> None:
+    """Take the request back, and wait until the server has: only then may the hospital's own training use the data again."""
+    from afuic.service.rights import TAKEN_BACK
+
+    row = connection.withdraw(id_)
+    while row.phase in TAKEN_BACK:
+        time.sleep(PAUSE_S)
+        row = _patiently(lambda: connection.request(id_))
+    if row.phase != "withdrawn":
+        raise ServiceError(f"{id_} is {row.phase}: it could no longer be taken back")
+    if own is not None and own.name == row.client:
+        _lift(own, row)
+
+
+def _lift(own: Site, row: RequestRow) -> None:
+    from afuic.engines.hospital import withdrawals
+
+    if row.salted is None:
+        withdrawals.take_all_back(own)
+    else:
+        withdrawals.take_back(own, row.salted)
 
 
 def _one(connection: Client, id_: str, watch: bool) -> list[RequestRow]:

@@ -18,22 +18,28 @@ if TYPE_CHECKING:
     from afuic.service.client import Client
     from afuic.settings import Access, Site
 
-URL_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE = "AFUIC_SERVER_URL", "AFUIC_TOKEN_FILE", "AFUIC_CA"  # noqa: S105 - names of variables
+URL_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE = "AFUIC_SERVER_URL", "AFUIC_TOKEN_FILE", "AFUIC_CA"
 HOW = "go to a folder with hospital.toml or client.toml, name one with --home, or give --server, --token and --ca"
 
 Server = Annotated[
-    str | None, typer.Option("--server", metavar="URL", help="The server's API.", show_default=f"${URL_VARIABLE}, or the folder's")
+    str | None,
+    typer.Option("--server", metavar="URL", help="The server's API.", show_default=f"${URL_VARIABLE}, or the folder's"),
 ]
 TokenFile = Annotated[
-    Path | None, typer.Option("--token", metavar="FILE", help="File with your token.", show_default=f"${TOKEN_VARIABLE}, or the folder's")
+    Path | None,
+    typer.Option("--token", metavar="FILE", help="File with your token.", show_default=f"${TOKEN_VARIABLE}, or the folder's"),
 ]
 Authority = Annotated[
     Path | None,
-    typer.Option("--ca", metavar="FILE", help="The federation's CA certificate.", show_default=f"${CA_VARIABLE}, or the folder's"),
+    typer.Option(
+        "--ca", metavar="FILE", help="The federation's CA certificate.", show_default=f"${CA_VARIABLE}, or the folder's"
+    ),
 ]
 Home = Annotated[
     Path | None,
-    typer.Option("--home", metavar="FOLDER", help="Folder with hospital.toml or client.toml.", show_default="the current folder"),
+    typer.Option(
+        "--home", metavar="FOLDER", help="Folder with hospital.toml or client.toml.", show_default="the current folder"
+    ),
 ]
 
 
@@ -59,7 +65,9 @@ def access(server: str | None, token: Path | None, ca: Path | None, home: Path |
 def _given(server: str | None, token: Path | None, ca: Path | None) -> Access:
     file = token or os.environ.get(TOKEN_VARIABLE)
     if not file:
-        raise ConfigError(f"--server (or {URL_VARIABLE}) needs a token as well; give its file with --token or in {TOKEN_VARIABLE}")
+        raise ConfigError(
+            f"--server (or {URL_VARIABLE}) needs a token as well; give its file with --token or in {TOKEN_VARIABLE}"
+        )
     return _access({"api": server or os.environ[URL_VARIABLE], "token": file, "ca": ca or os.environ.get(CA_VARIABLE) or None})
 
 
@@ -71,7 +79,9 @@ def _access(values: dict[str, object]) -> Access:
     try:
         return Access.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(f"{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())) from None
+        raise ConfigError(
+            "; ".join(f"{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
+        ) from None
 
 
 def in_folder(folder: Path) -> Access | None:

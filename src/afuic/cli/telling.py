@@ -103,5 +103,7 @@ def versions(rows: Iterable[VersionRow]) -> Table:
     for row in rows:
         kept = "yes" if row.kept else "no"
         digest = row.digest.removeprefix("sha256:")[:12]
-        table.add_row(str(row.version), when(row.at), row.why, contributors(row.contained), digest, kept, ", ".join(row.pinned_by))
+        table.add_row(
+            str(row.version), when(row.at), row.why, contributors(row.contained), digest, kept, ", ".join(row.pinned_by)
+        )
     return table

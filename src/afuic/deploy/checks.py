@@ -10,9 +10,10 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 BRIEF_S = 2.0
+Check = Callable[[], bool]
 
 
-def listens(port: int, host: str = "127.0.0.1") -> Callable[[], bool]:
+def listens(port: int, host: str = "127.0.0.1") -> Check:
     """Somebody accepts connections on that port."""
 
     def check() -> bool:
@@ -25,7 +26,7 @@ def listens(port: int, host: str = "127.0.0.1") -> Callable[[], bool]:
     return check
 
 
-def answers(port: int, path: str, ca: Path | None, host: str = "127.0.0.1") -> Callable[[], bool]:
+def answers(port: int, path: str, ca: Path | None, host: str = "127.0.0.1") -> Check:
     """A GET of ``path`` is answered with 200, over TLS when ``ca`` says whom to trust."""
 
     def check() -> bool:

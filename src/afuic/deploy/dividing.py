@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,17 +30,23 @@ def images_of(federation: Federation) -> Images:
     return Images(channels=federation.channels, size=federation.size, class_names=federation.class_names)
 
 
-def write(federation: Federation, calibration: Path, hospitals: dict[str, Path]) -> None:
-    """Write the server's unlabelled images and each hospital's own: its training images, and as held-out ones its share of the test images.
+def write_parts(federation: Federation, hospitals: Mapping[str, Path]) -> None:
+    """Write each hospital's images: its training images, and its share of the test images as held-out ones.
 
-    ``hospitals``: a file for each, in the order of the federation's clients, whose names it replaces.
+    ``hospitals``: a file for each, in the order of the federation's clients, whose names theirs replace.
     """
     if len(hospitals) != len(federation.clients):
         raise ConfigError(f"{federation.name} divides into {len(federation.clients)} parts, not into {len(hospitals)}")
-    _write_calibration(to_bytes(federation.calibration), calibration)
     for index, (client, (name, path)) in enumerate(zip(federation.clients.values(), hospitals.items(), strict=True)):
         write_dataset(_own(federation, client, index, name), path)
         path.chmod(0o600)
+
+
+def write_calibration(federation: Federation, path: Path) -> None:
+    """Write the server's unlabelled images."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=to_bytes(federation.calibration))
+    write_bytes(path, buffer.getvalue())
 
 
 def to_bytes(images: Tensor) -> Bytes:
@@ -64,10 +69,3 @@ def _own(federation: Federation, client: ClientData, index: int, name: str) -> D
         licence="as the data set's",
         source=f"{federation.name}, divided by afuic",
     )
-
-
-def _write_calibration(images: Bytes, path: Path) -> None:
-    buffer = io.BytesIO()
-    arrays: dict[str, npt.NDArray[Any]] = {"images": images}
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())

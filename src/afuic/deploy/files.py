@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -41,8 +41,11 @@ def below(folder: str, tree: Tree) -> Tree:
     return {f"{folder}/{path}": file for path, file in tree.items()}
 
 
-def write_tree(folder: Path, tree: Tree) -> None:
-    """Make ``folder`` (0700) hold ``tree``: built beside it, synced, renamed. ConfigError where it exists and is not empty."""
+def write_tree(folder: Path, tree: Tree, more: Callable[[Path], None] = lambda built: None) -> None:
+    """Make ``folder`` (0700) hold ``tree`` and what ``more`` adds to it: built beside it, synced, renamed.
+
+    ConfigError where it exists and is not empty.
+    """
     refuse_used(folder)
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +53,7 @@ def write_tree(folder: Path, tree: Tree) -> None:
         try:
             for path, file in tree.items():
                 _put(built, path, file)
+            more(built)
             if folder.is_dir():
                 folder.rmdir()
             built.rename(folder)

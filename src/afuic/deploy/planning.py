@@ -19,6 +19,7 @@ from afuic.settings import NAME, Access, Api, Engine, Hospital, Images, Server, 
 ASKING = ("operator", "auditor")
 """Who asks through the API without being a hospital; a hospital cannot have such a name."""
 RUNTIME_PORT = 9500
+SLOWEST = 1000
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ def slowed(given: Sequence[str], hospitals: tuple[str, ...]) -> dict[str, float]
     slow: dict[str, float] = {}
     for item in given:
         name, _, factor = item.partition("=")
-        if name not in hospitals or not re.fullmatch(r"\d+(\.\d+)?", factor) or float(factor) < 1:
+        if name not in hospitals or not re.fullmatch(r"\d{1,4}(\.\d+)?", factor) or not 1 <= float(factor) <= SLOWEST:
             raise ConfigError(
-                f"--slow {item}: write HOSPITAL=FACTOR with one of {', '.join(hospitals)} and a factor of 1 or more"
+                f"--slow {item}: write HOSPITAL=FACTOR with one of {', '.join(hospitals)} and a factor from 1 to {SLOWEST}"
             )
         slow[name] = float(factor)
     return slow

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from afuic.deploy import kernel, logs
+from afuic.deploy import kernel, listing, logs
 from afuic.deploy.kernel import Family
 from afuic.deploy.layout import Layout
 from afuic.deploy.processes import Process
@@ -23,6 +24,11 @@ from afuic.settings import HOSPITAL_FILE, SERVER_FILE
 from afuic.store.files import holding, read_json, write_bytes
 
 What = Literal["serve", "join", "local"]
+LISTINGS: Mapping[str, Callable[[Path], tuple[Process, ...]]] = {
+    "serve": listing.server,
+    "join": listing.hospital,
+    "local": listing.local,
+}
 PID = "supervisor.pid"
 STOP_S = 60.0
 
@@ -51,6 +57,14 @@ def place(folder: Path) -> Place:
     raise ConfigError(
         f"{folder}: neither a federation's folder nor a hospital's; 'afuic deploy init' or 'afuic deploy local' makes one"
     )
+
+
+def start(what: str, folder: Path) -> int:
+    """Keep running what ``folder`` is for: ``serve`` the server, ``join`` a hospital, ``local`` both; the exit code."""
+    where = place(folder)
+    if what not in LISTINGS:
+        raise ConfigError(f"{what}: not one of {', '.join(LISTINGS)}")
+    return guard(where, LISTINGS[what](where.folder))
 
 
 def guard(where: Place, listed: tuple[Process, ...]) -> int:

@@ -39,7 +39,12 @@ def create_app(settings: Server, books: Callable[[], Book]) -> FastAPI:
         shelf.close()
 
     app = FastAPI(
-        title="afuic", version=afuic.__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json"
+        title="afuic",
+        version=afuic.__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
     )
     app.state.shelf = shelf
     app.state.hospitals = frozenset(hospital.name for hospital in settings.hospitals)
@@ -69,13 +74,18 @@ def _refused(request: Request, error: Exception) -> Response:
     sentence = {404: "there is nothing at this address", 405: "this address does not take that method"}.get(status)
     detail = str(getattr(error, "detail", ""))
     plain = detail in {"", "Not Found", "Method Not Allowed"}
-    return _said(request, status, (sentence or "the call cannot be answered") if plain else detail, getattr(error, "headers", None))
+    return _said(
+        request, status, (sentence or "the call cannot be answered") if plain else detail, getattr(error, "headers", None)
+    )
 
 
 def _malformed(request: Request, error: Exception) -> Response:
     """Where the call is wrong and why, without what it said: that may be anything."""
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    parts = [f"{'.'.join(map(str, item['loc'][1:])) or item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}" for item in found]
+    parts = [
+        f"{'.'.join(map(str, item['loc'][1:])) or item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}"
+        for item in found
+    ]
     return _said(request, 422, "; ".join(parts)[:1000])
 
 

@@ -49,7 +49,9 @@ class Client:
     def erase(self, ask: Ask, key: str) -> tuple[RequestRow, bool]:
         """Ask for an erasure; False where it had been asked for before with this key."""
         body = ask.model_dump(mode="json", exclude_none=True)
-        answer = self._call("POST", "/v1/requests", json=body, headers={"Idempotency-Key": _like(KEY, key, "an idempotency key")})
+        answer = self._call(
+            "POST", "/v1/requests", json=body, headers={"Idempotency-Key": _like(KEY, key, "an idempotency key")}
+        )
         return self._parse(answer, RequestRow), answer.status_code == 202
 
     def withdraw(self, request: str) -> RequestRow:
@@ -105,7 +107,9 @@ class Client:
             return TypeAdapter(kind).validate_json(answer.content)
         except ValidationError:
             url = self._access.api
-            raise ServiceError(f"{url}: what came is no answer of afuic; check the address and the versions on both sides") from None
+            raise ServiceError(
+                f"{url}: what came is no answer of afuic; check the address and the versions on both sides"
+            ) from None
 
     def __enter__(self) -> Client:
         return self
@@ -134,7 +138,9 @@ def _trust(access: Access) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=access.ca)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{access.ca}: not a readable CA certificate ({error}); give the federation's ca.pem with --ca") from None
+        raise ConfigError(
+            f"{access.ca}: not a readable CA certificate ({error}); give the federation's ca.pem with --ca"
+        ) from None
 
 
 def _token(path: Path) -> str:
@@ -142,7 +148,9 @@ def _token(path: Path) -> str:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not text"
-        raise ConfigError(f"{path}: the token cannot be read ({why}); ask the operator for it, or give another with --token") from None
+        raise ConfigError(
+            f"{path}: the token cannot be read ({why}); ask the operator for it, or give another with --token"
+        ) from None
     if not token or not token.isprintable() or " " in token:
         raise ConfigError(f"{path}: not a token; it is one line of letters, digits, - and _")
     return token

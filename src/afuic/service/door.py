@@ -99,7 +99,9 @@ class Door:
         try:
             return await limits.body(receive, headers.get(b"content-length"), self._api.max_body_bytes)
         except limits.TooLarge:
-            raise Refused(413, f"the body is larger than {self._api.max_body_bytes} bytes; an erasure is asked for in less") from None
+            raise Refused(
+                413, f"the body is larger than {self._api.max_body_bytes} bytes; an erasure is asked for in less"
+            ) from None
         except TimeoutError:
             raise Refused(408, "the body did not come in time; ask again") from None
 

@@ -14,7 +14,7 @@ HOUR_S = 3600.0
 
 
 class Limiter:
-    """A bucket for each key that holds a minute's worth and fills at the same rate; the keys used longest ago are dropped beyond ``most``."""
+    """A bucket for each key that holds a minute's worth and fills at the same rate; beyond ``most`` the keys used longest ago go."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic, most: int = 4096) -> None:
         self._full, self._clock, self._most = float(per_minute), clock, most
@@ -29,7 +29,7 @@ class Limiter:
         self._buckets[key] = (level - allowed, now)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
-        return 0 if allowed else math.ceil((1 - level) * 60 / self._full)
+        return 0 if allowed else math.ceil((1 - level) * 60 / self._full - 1e-9)
 
 
 class Hourly:

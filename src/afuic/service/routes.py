@@ -15,11 +15,11 @@ from fastapi.security import HTTPBearer
 from afuic.errors import Conflict
 from afuic.service import rights
 from afuic.service.door import Visit
-from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, AuditRow, Inbox, Problem
+from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, Inbox, Problem
 from afuic.service.shelf import Shelf
 from afuic.service.tokens import Caller
 from afuic.store.book import Book
-from afuic.store.rows import CertificateRow, Command, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, CertificateRow, Command, RequestRow, Status, VersionRow
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -89,7 +89,7 @@ def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, request
 
 
 @router.post("/requests/{id}/withdraw", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before."}})
-def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Response) -> RequestRow:  # noqa: A002 - the path's own word
+def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Response) -> RequestRow:
     """Take a request back; possible until a model without the data has been released."""
     row = _seen(book, caller, id)
     visit.subject = row.client
@@ -108,7 +108,7 @@ def requests(caller: Who, book: Store) -> list[RequestRow]:
 
 
 @router.get("/requests/{id}")
-def request(id: Id, caller: Who, book: Store) -> RequestRow:  # noqa: A002 - the path's own word
+def request(id: Id, caller: Who, book: Store) -> RequestRow:
     """How far a request is, with its history."""
     return _seen(book, caller, id)
 
@@ -153,7 +153,7 @@ def certificates(caller: Who, book: Store) -> list[CertificateRow]:
 
 
 @router.get("/certificates/{id}")
-def certificate(id: Id, caller: Who, book: Store) -> CertificateRow:  # noqa: A002 - the path's own word
+def certificate(id: Id, caller: Who, book: Store) -> CertificateRow:
     """A request's certificate."""
     row, found = _seen(book, caller, id), book.certificate(id)
     if found is None:
@@ -166,7 +166,7 @@ def audit(caller: Who, book: Store, limit: Limit = 100) -> list[AuditRow]:
     """Who did what, newest first."""
     if caller.role == "hospital":
         refuse(403, "the audit is for operators and auditors")
-    return [AuditRow.model_validate(row) for row in book.audited(limit)]
+    return book.audited(limit)
 
 
 @router.get("/inbox")
@@ -182,7 +182,7 @@ def _id(caller: Caller, key: str) -> str:
     return "r-" + hashlib.sha256(f"{caller.who}\0{key}".encode()).hexdigest()[:12]
 
 
-def _command(kind: str, id: str, ask: Ask, caller: Caller, key: str) -> Command:  # noqa: A002
+def _command(kind: str, id: str, ask: Ask, caller: Caller, key: str) -> Command:
     return Command(0, kind, id, ask.client, ask.patients, ask.salted, ask.reason, caller.who, key, time.time())
 
 
@@ -190,7 +190,10 @@ def _asked(book: Book, command: Command, response: Response) -> RequestRow:
     try:
         _, new = book.ask(command)
     except Conflict:
-        refuse(409, "this idempotency key was used for another request; choose another key")
+        refuse(
+            409,
+            "this idempotency key was used before, for something else or with another reason; repeat that, or choose another key",
+        )
     response.status_code = 202 if new else 200
     row = book.request(command.request)
     if row is None:
@@ -198,7 +201,7 @@ def _asked(book: Book, command: Command, response: Response) -> RequestRow:
     return row
 
 
-def _seen(book: Book, caller: Caller, id: str) -> RequestRow:  # noqa: A002
+def _seen(book: Book, caller: Caller, id: str) -> RequestRow:
     row = book.request(id)
     if row is None or not rights.visible(caller, row):
         refuse(404, f"there is no request {id}; afuic requests lists them")

@@ -56,14 +56,3 @@ class Health(Wire):
     """That the service answers, and nothing about the federation."""
 
     ok: bool
-
-
-class AuditRow(Wire):
-    """Who did what, when (seconds since 1970, UTC), concerning whom, and what came of it."""
-
-    at: float
-    who: str
-    role: str
-    action: str
-    subject: str
-    outcome: str

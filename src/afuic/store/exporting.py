@@ -25,6 +25,8 @@ def export(content: bytes, row: VersionRow, out: Path) -> None:
     except SafetensorError as error:
         raise StoreError(f"version {row.version}: what came is not safetensors ({error}); fetch it again") from None
     if digest(tensors) != row.digest:
-        raise StoreError(f"version {row.version}: what came has another digest than {row.digest}; fetch it again, and tell the operator")
+        raise StoreError(
+            f"version {row.version}: what came has another digest than {row.digest}; fetch it again, and tell the operator"
+        )
     lineage = {name: value for name, value in asdict(row).items() if name in FIELDS}
     write_bytes(out, save(tensors, {LINEAGE: json.dumps(lineage)}))

@@ -20,6 +20,7 @@ from afuic.engines.hospital.data import Holdings
 from afuic.engines.hospital.inbox import Inbox
 from afuic.engines.hospital.listening import EVERY_S, Heard, Listener
 from afuic.engines.hospital.outbox import Outbox
+from afuic.engines.hospital.pace import Pace
 from afuic.engines.hospital.verifying import scores
 from afuic.engines.hospital.withdrawals import Standing
 from afuic.engines.live.messages import Answer, Task, Verify, pack_answer
@@ -80,12 +81,12 @@ class Desk:
         self.outbox.drop(task.received)
         self.inbox.clear()
         standing = withdrawals.standing(self.site)
-        checking.permit(task, standing)
         basis = _basis(task, standing)
         ready = self.outbox.find(name, basis)
         if ready is not None:
             LOG.info("task %r: answered again", name)
             return ready
+        checking.permit(task, standing)
         reply = pack_answer(self._done(task, standing))
         self._keep(task, basis, reply)
         LOG.info("task %r: done, %d bytes", name, sum(map(len, reply)))
@@ -114,7 +115,7 @@ class Desk:
                 data.federation(self.site, holdings.client),
                 self.network,
                 groups,
-                stop=lambda: self.inbox.told() or listener.told(),
+                stop=Pace(self.site.slowdown, lambda: self.inbox.told() or listener.told()),
             )
             return Answer(work.task, _delta(worker, work))
 
