@@ -86,7 +86,8 @@ class Post:
         owners = {_point(key): name for name, key in self.keys.items()}
         found: dict[str, int] = {}
         for node, pem in nodes:
-            name = owners.get(_point_of(pem))
+            point = _point_of(pem)
+            name = None if point is None else owners.get(point)
             if name is not None:
                 found[name] = node
             elif node not in self._strangers:
