@@ -1,7 +1,7 @@
-"""The one file that knows Flower (``flwr``, 1.41 and 1.42): messages over its Grid, the ServerApp, the ClientApp, what starts them.
+"""The one file that knows Flower (``flwr``, 1.41 and 1.42): its Grid as a transport, the ServerApp, the ClientApp, what starts them.
 
-``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed on this
-machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
+``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed
+on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
 task's token over where ``ps`` does not show it.
 """
 
@@ -32,8 +32,9 @@ from flwr.superlink.grid import HttpGrid
 from flwr.supernode.cli import flwr_clientapp
 
 from afuic.engines import flower_post as post
-from afuic.engines.flower_commands import SERVER_SETTINGS, SERVING, SITE_SETTINGS
+from afuic.engines.flower_commands import SERVER_SETTINGS, SERVING, SITE_SETTINGS, database
 from afuic.engines.flower_post import Content, Parcel, Post
+from afuic.engines.flower_traces import Housekeeping
 from afuic.engines.live.transport import Reply
 from afuic.errors import ConfigError, EngineError
 from afuic.settings import Server, Site, load
@@ -55,15 +56,19 @@ server_app, client_app = ServerApp(), ClientApp()
 
 
 class FlowerTransport:
-    """Hospitals reached over a Grid, each known by its node's public ``key`` (one OpenSSH line). ``ttl_s``: a message lives so long.
+    """Hospitals reached over a Grid, each known by its node's public key (``keys``: one OpenSSH line each).
+
+    ``ttl_s``: a message lives so long; ``beside`` is called between turns.
 
     A thread of its own speaks with the SuperLink, so that nobody waits for the network; what stops it for good is raised to the caller.
     """
 
-    def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, pause_s: float = PAUSE_S) -> None:
+    def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, beside: Callable[[], None] = lambda: None) -> None:
         if not isinstance(grid, HttpGrid):
-            raise EngineError(f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes")
-        self._grid, self._ttl_s, self._pause_s = grid, ttl_s, pause_s
+            raise EngineError(
+                f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes"
+            )
+        self._grid, self._ttl_s, self._beside = grid, ttl_s, beside
         self._post, self._replies = Post(post.public_keys(keys)), list[Reply]()
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._heard, self._failure = float("-inf"), ""
@@ -103,10 +108,13 @@ class FlowerTransport:
         try:
             while not self._stopped.is_set():
                 self._turn()
-                self._stopped.wait(self._pause_s)
+                self._beside()
+                self._stopped.wait(PAUSE_S)
         except Exception as error:  # the SuperLink has given the run up, or answers what nobody foresaw
             log.exception("the SuperLink cannot be spoken with")
-            self._failure = f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
+            self._failure = (
+                f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
+            )
 
     def _turn(self) -> None:
         nodes = [(node.node_id, node.public_key) for node in self._grid.get_nodes()]
@@ -181,10 +189,11 @@ def serve(grid: Grid, context: Context) -> None:
     """The federation's server, from its store on, until the run is stopped. A second one waits until the first has ended."""
     from afuic.engines.live import starting  # noqa: PLC0415 - a hospital has no use for it, and no database
 
-    settings = load(place(SERVER_SETTINGS), Server)
+    own = place(SERVER_SETTINGS)
+    settings, traces = load(own, Server), Housekeeping(database(own.parent))
     with holding(settings.store.parent / SERVING, wait=True):
         keys = {hospital.name: hospital.node_key for hospital in settings.hospitals}
-        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s)
+        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s, traces.turn)
         try:
             starting.serve(settings, transport, lambda: False)
         finally:
@@ -197,20 +206,10 @@ def work(message: Message, context: Context) -> Message:
     from afuic.engines.hospital.desk import Desk  # noqa: PLC0415 - the server has no use for it
 
     site = load(place(SITE_SETTINGS), Site)
-    desk = Desk(site)
-
-    def perform(document: bytes, tensors: bytes) -> tuple[bytes, bytes]:
-        begun = time.monotonic()
-        answer = desk.perform(document, tensors)
-        until = begun + site.slowdown * (time.monotonic() - begun)
-        while time.monotonic() < until and not desk.inbox.told():
-            time.sleep(min(PAUSE_S, max(0.0, until - time.monotonic())))
-        return answer
-
-    return answered(message, site.node_private_key, perform)
+    return answered(message, site.node_private_key, Desk(site).perform)
 
 
-def launch(_executor: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
+def launch(self: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
     """Start one of our own apps for a task; any other kind of task is refused."""
     if spec.task_type not in APPS:
         return LaunchResult.failed(f"{spec.task_type} is no task of a federation of afuic")
@@ -249,11 +248,19 @@ def clientapp() -> None:
 def main(arguments: list[str]) -> None:
     """One of the three programs; apps read their task's token from standard input."""
     program, *options = arguments
-    logging.basicConfig(stream=sys.__stderr__, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log_afuic()
     token = [] if program == "superexec" else ["--token", sys.stdin.readline().strip()]
     sys.argv = [program, *options, *token]
     {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
+
+
+def _log_afuic() -> None:
+    """To this machine's standard error, which Flower would copy to the SuperLink if it came through ``sys.stderr``."""
+    handler = logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    own = logging.getLogger("afuic")
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What is under way between the server and its hospitals, without Flower: who is whom, what waits, what was sent, what a reply may count as.
+"""What is under way between the server and its hospitals, without Flower: who is whom, what waits, what was sent, what a reply proves.
 
-A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with that key
-over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was asked,
-whatever else on the way is forged, repeated or mixed up. Why: ``docs/decisions/0013-node-keys.md``.
+A hospital is known by its node's public key, which the SuperLink has seen used; it proves each reply once more by signing it with that
+key over a number drawn for this message alone. So a reply counts only for the task it answers and only from the hospital that was
+asked, whatever else on the way is forged, repeated or mixed up. Why: ``docs/decisions/0013-node-keys.md``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class Post:
         owners = {_point(key): name for name, key in self.keys.items()}
         found: dict[str, int] = {}
         for node, pem in nodes:
-            name = owners.get(_point_of(pem))
+            point = _point_of(pem)
+            name = None if point is None else owners.get(point)
             if name is not None:
                 found[name] = node
             elif node not in self._strangers:
@@ -210,7 +211,9 @@ def proved(key: ec.EllipticCurvePublicKey, challenge: bytes, content: Content) -
 
 def _stated(challenge: bytes, task: str, document: bytes, tensors: bytes) -> bytes:
     """Parts by their digests, each of one length, so that no two replies state the same."""
-    return b"afuic reply 1\n" + b"".join(hashlib.sha384(part).digest() for part in (challenge, task.encode(), document, tensors))
+    return b"afuic reply 1\n" + b"".join(
+        hashlib.sha384(part).digest() for part in (challenge, task.encode(), document, tensors)
+    )
 
 
 def _point(key: ec.EllipticCurvePublicKey) -> tuple[str, int, int]:
