@@ -13,8 +13,13 @@ AfuicError
 │   ├── AlreadyErased      the client was erased before
 │   ├── IllegalEvent       the event does not fit the request's state
 │   └── InvariantViolation the ledger identity or another invariant does not hold
-├── StoreError             a run folder, checkpoint or model file is unusable
+├── StoreError             a run folder, checkpoint, model file or database is unusable
+│   └── Conflict           the same key or id was used before for something else
+├── ServiceError           a federation's server cannot be asked, or says no
+│   ├── Unreachable        nobody answers, or not at the moment: asking again may help
+│   └── Denied             the server answered that it will not
 ├── CertificateError       a certificate does not hold, or must not be issued
+├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── TaskStopped            a task was told to stop before its last batch
 ├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
@@ -76,11 +81,39 @@ class InvariantViolation(ProtocolError):
 
 
 class StoreError(AfuicError):
-    """A run folder, checkpoint, journal or model file is unusable."""
+    """A run folder, checkpoint, journal, model file or database is unusable."""
+
+
+class Conflict(StoreError):
+    """The same key or id was used before for something else; nothing was written."""
+
+
+class ServiceError(AfuicError):
+    """A federation's server cannot be asked, or says no."""
+
+
+class Unreachable(ServiceError):
+    """No answer, or none at the moment; ``wait_s``: how long the server wants to be left alone."""
+
+    def __init__(self, sentence: str, wait_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+class Denied(ServiceError):
+    """The server answered that it will not, with this HTTP ``status``."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class CertificateError(AfuicError):
     """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
+
+
+class EngineError(AfuicError):
+    """The engine beneath, Flower, cannot do what was asked of it."""
 
 
 class TaskStopped(AfuicError):

@@ -10,15 +10,30 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from afuic.config import Config, Section, explain
 from afuic.errors import ConfigError
 
-SERVER_FILE, HOSPITAL_FILE = "federation.toml", "hospital.toml"
+SERVER_FILE, HOSPITAL_FILE, CLIENT_FILE = "federation.toml", "hospital.toml", "client.toml"
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _encrypted(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return url.rstrip("/")
+    raise ValueError("is not encrypted; write https:// (http:// is for this machine alone)")
+
+
+Address = Annotated[str, AfterValidator(_encrypted)]
+"""Where the API is: ``https://``, or ``http://`` on this machine."""
 
 
 class Images(Section):
@@ -114,22 +129,24 @@ class Site(Section):
     images: Images
     data: Path = Path("data.npz")
     state: Path = Path("state")
-    api: str = Field("https://localhost:8443", description="the server's erasure API")
+    api: Address = Field("https://localhost:8443", description="the server's erasure API")
     ca: Path = Path("ca.pem")
     token: Path = Path("token")
     node_private_key: Path = Path("node.key")
     superlink: str = "localhost:9443"
     runtime_port: int = Field(9500, ge=1, le=65535)
-
-    @field_validator("api")
-    @classmethod
-    def _encrypted(cls, url: str) -> str:
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-            raise ValueError("is not encrypted; write https:// (http:// is for this machine alone)")
-        return url
+    slowdown: float = Field(1.0, ge=1, le=1000, description="work this many times slower, to try out uneven hospitals")
 
 
-S = TypeVar("S", Server, Site)
+class Access(Section):
+    """``client.toml``: how an operator's or auditor's commands find the API; ``ca``: its certificate must come from this one."""
+
+    api: Address = "https://localhost:8443"
+    ca: Path | None = Path("ca.pem")
+    token: Path = Path("token")
+
+
+S = TypeVar("S", Server, Site, Access)
 
 
 def load(path: Path, kind: type[S]) -> S:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import afuic
-from afuic.cli import bench, data, inspecting, running, verifying
+from afuic.cli import asking, bench, data, deploying, inspecting, models, running, verifying
 from afuic.cli.common import SETTINGS
 from afuic.cli.guard import Guarded
 
@@ -23,9 +23,15 @@ app.command(epilog="Example: afuic run demo --seed 1 --set data.partition.alpha=
 app.command(epilog="Example: afuic replay runs/bloodmnist-seed0 --method afuic")(running.replay)
 app.command(epilog="Example: afuic report runs/bloodmnist-seed0")(running.report)
 app.command(epilog="Example: afuic methods afuic")(inspecting.methods)
+app.command(epilog='Example: afuic erase --client hospital-3 --reason "left the study"')(asking.erase)
+app.command(epilog="Example: afuic requests r-5f2c81d0a4be --watch")(asking.requests)
+app.command(epilog="Example: afuic status --home federation/operator")(asking.status)
+app.command(epilog="Example: afuic certificate r-5f2c81d0a4be --out certificate.json")(asking.certificate)
+app.add_typer(models.app, name="models")
 app.command(epilog="Example: afuic verify certificate-3.json --key server/certificate.pub --model model-42.safetensors")(
     verifying.verify
 )
+app.add_typer(deploying.app, name="deploy")
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(inspecting.app, name="config")

@@ -1,1 +1,1 @@
-"""Everything around a running federation: its files, keys and processes."""
+"""Setting up and running a federation: its files, its keys, its processes. It decides nothing about models or erasure."""

@@ -11,8 +11,9 @@ from afuic.config import Config
 from afuic.data import ClientData, Dataset, Federation, federate, load, split_forget, stamp
 from afuic.engines import fleet
 from afuic.engines.fleet import Fleet
+from afuic.engines.rules import rules_of
 from afuic.engines.worker import Patients, Worker, named, withdrawn_patients
-from afuic.erase import Configured, check_options, configured
+from afuic.erase import check_options
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
 from afuic.learning.networks import Network
@@ -38,26 +39,7 @@ class Laboratory:
 
     def rules(self, method: str) -> Rules:
         """The protocol's rules under a method. What has to be kept ready is the same for all, so that they share one past."""
-        config = self.config
-        needs = [configured(config, name).needs for name in config.methods]
-        own = configured(config, method)
-        return Rules(
-            aggregation=config.aggregation,
-            method=own,
-            calibration=len(self.federation.calibration) > 0,
-            average=any(n.average for n in needs),
-            last_models=any(n.last_models for n in needs),
-            ahead=getattr(own.options, "ahead", None),
-            history=any(n.history for n in needs),
-            clusters=self._clusters(own),
-        )
-
-    def _clusters(self, method: Configured) -> dict[str, int] | None:
-        """The clients dealt to clusters of equal size or nearly so; None for methods without."""
-        if not method.method.clusters:
-            return None
-        order = stream(self.config.seed, "clusters").permutation(list(self.federation.clients))
-        return {str(name): place % method.options.clusters for place, name in enumerate(order)}
+        return rules_of(self.config, method, calibration=len(self.federation.calibration) > 0, clients=self.federation.clients)
 
     def requests(self) -> tuple[EraseRequested, ...]:
         """The erasure requests, in order. Of the patients only a salted digest and their number is said."""

@@ -252,8 +252,13 @@ def wanted(state: State, job: fx.Calibrate) -> bool:
 
 def result(worker: Worker, state: State, t: float, work: Work) -> Event | None:
     """The event that the work ends in; None when the core has meanwhile given it up, so that it need not be computed."""
+    return None if isinstance(work, fx.Calibrate) and not wanted(state, work) else computed(worker, t, work)
+
+
+def computed(worker: Worker, t: float, work: Work) -> Event:
+    """The event that the work ends in, whoever waits for it."""
     if isinstance(work, fx.Calibrate):
-        return _calibrated(worker, t, work) if wanted(state, work) else None
+        return _calibrated(worker, t, work)
     if isinstance(work, fx.Perform):
         return _answer(worker, t, work)
     if isinstance(work, fx.Unlearn):

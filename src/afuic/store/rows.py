@@ -29,7 +29,11 @@ class Command:
 
 @dataclass(frozen=True)
 class RequestRow:
-    """An erasure request and how far it is; ``phase`` is "asked" until the server has taken it up, "refused" where it could not."""
+    """An erasure request and how far it is; ``phase`` is "asked" until the server has taken it up, "refused" where it could not.
+
+    ``version_before``: the model's version when it was fenced, from the release on the last one before that. ``history``: its moves, each
+    with seq, t, at, before, after and reason.
+    """
 
     id: str
     client: str
@@ -121,3 +125,53 @@ class PurgeReport:
     unreachable: tuple[str, ...]
     scanned_at: float
     left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tip:
+    """Where the store stands after its last event: its number (0: none yet), the engine's time then, and the model's digest."""
+
+    seq: int
+    t: float
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ContributionRow:
+    """An update that entered. ``version``: the first that contains it, None while it waits in a buffer; ``norm``: as the update came."""
+
+    task: str
+    client: str
+    epoch: int
+    at: float
+    staleness: int
+    norm: float
+    base_version: int
+    carrier: bool
+    version: int | None
+
+
+@dataclass(frozen=True)
+class QuarantineRow:
+    """A result that never entered, and why. ``event``: the number of its event, None where it was held before it became one."""
+
+    task: str
+    client: str
+    reason: str
+    digest: str | None
+    norm: float | None
+    at: float
+    event: int | None
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One line of the record of who did what through the API."""
+
+    at: float
+    who: str
+    role: str
+    action: str
+    subject: str
+    outcome: str

@@ -20,6 +20,7 @@ from afuic.engines.hospital.data import Holdings
 from afuic.engines.hospital.inbox import Inbox
 from afuic.engines.hospital.listening import EVERY_S, Heard, Listener
 from afuic.engines.hospital.outbox import Outbox
+from afuic.engines.hospital.pace import Pace
 from afuic.engines.hospital.verifying import scores
 from afuic.engines.hospital.withdrawals import Standing
 from afuic.engines.live.messages import Answer, Task, Verify, pack_answer
@@ -114,7 +115,7 @@ class Desk:
                 data.federation(self.site, holdings.client),
                 self.network,
                 groups,
-                stop=lambda: self.inbox.told() or listener.told(),
+                stop=Pace(self.site.slowdown, lambda: self.inbox.told() or listener.told()),
             )
             return Answer(work.task, _delta(worker, work))
 

@@ -1,0 +1,198 @@
+"""The commands that set a federation up and keep it running: init, local, serve, join, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from afuic.cli.common import SETTINGS, Overrides, complete_config, complete_data, load, needs_deploy
+from afuic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from afuic.config import Config
+    from afuic.settings import Engine, Images
+
+app = typer.Typer(help="Set a federation up on Flower and keep it running.", **SETTINGS)
+
+New = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet.")]
+Present = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with its settings.")]
+Hospitals = Annotated[
+    str, typer.Option(metavar="A,B,C|N", help="The hospitals' names, or how many: hospital-0, hospital-1 and so on.")
+]
+DataName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="A registered set or an npz.",
+        show_default="the configuration's",
+        autocompletion=complete_data,
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="CONFIG.toml",
+        help="The settings that all share, as for `afuic run`.",
+        show_default="demo; demo-phantom for the set phantom",
+        autocompletion=complete_config,
+    ),
+]
+
+
+@app.command(epilog="Example: afuic deploy init federation --hospitals charite,inselspital,ucl --public-host fl.example.org")
+def init(
+    folder: New,
+    hospitals: Hospitals,
+    data: DataName = None,
+    public_host: Annotated[
+        str, typer.Option(metavar="HOST", help="Name or address under which hospitals reach the server.")
+    ] = "localhost",
+    public_port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Its port.")] = 9443,
+    server_folder: Annotated[
+        str, typer.Option("--installed-in", metavar="DIR", help="Where the files will lie on each machine, for systemd.")
+    ] = "/srv/afuic",
+    config: From = None,
+    set_: Overrides = None,
+) -> None:
+    """Write a federation's files: keys, certificates, settings for the server and every hospital, nginx, systemd and compose.
+
+    The set only says what images look like and which classes they show; its images are not used.
+    """
+    with needs_deploy("make keys and certificates"):
+        from afuic.deploy import files, planning, texts
+
+    names = planning.names(hospitals)
+    chosen = _config(config, data, set_)
+    engine = _engine(public_host, public_port)
+    agreed = planning.agreement(chosen, names)
+    plan = planning.Plan(agreed, _images(chosen), names, engine, folders=server_folder)
+    files.write_tree(folder, planning.tree(plan))
+    typer.echo(f"{folder}: written, readable by you alone. The same words are in {folder / 'README.txt'}.\n")
+    typer.echo(texts.handing_out(names, server_folder))
+
+
+@app.command(epilog="Example: afuic deploy local federation --hospitals 3 --data bloodmnist --slow hospital-2=10")
+def local(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet, or one that this command made.")
+    ],
+    hospitals: Hospitals = "3",
+    data: DataName = None,
+    slow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOSPITAL=FACTOR",
+            help="Let it work so many times slower; may be given more than once.",
+            show_default="none",
+        ),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything runs, and leave it running.")] = False,
+    config: From = None,
+    set_: Overrides = None,
+) -> None:
+    """Start a whole federation on this machine: every process of server and hospitals, with TLS and node keys, on divided data.
+
+    A folder that this command made goes on where it was. Ctrl-C stops everything, unless --detach was given.
+    """
+    with needs_deploy("run a federation"):
+        from afuic.cli import watching
+        from afuic.deploy import local as locally
+        from afuic.deploy import planning, running
+
+    if not _there(folder):
+        names = planning.names(hospitals)
+        chosen = _config(config, data, set_)
+        _fetch(chosen)
+        locally.create(folder, chosen, names, planning.slowed(tuple(slow or ()), names))
+    elif data or slow or config or set_:
+        raise ConfigError(f"{folder}: is there already and goes on with its own settings; leave out all options but --detach")
+    where = running.place(folder)
+    running.detach(where, "local", tied=not detach)
+    if detach:
+        watching.until_ready(where, Console(stderr=True))
+        typer.echo(watching.how_to_go_on(folder))
+        return
+    try:
+        watching.watch(where, Console())
+    finally:
+        typer.echo(f"afuic: stopping; the federation is kept in {folder}", err=True)
+        running.stop(where)
+
+
+@app.command(epilog="Example: afuic deploy serve /srv/afuic")
+def serve(folder: Present = Path()) -> None:
+    """Keep the server's processes running until SIGTERM or Ctrl-C; what systemd or a container calls."""
+    _keep("serve", folder)
+
+
+@app.command(epilog="Example: afuic deploy join /srv/afuic")
+def join(folder: Present = Path()) -> None:
+    """Keep a hospital's processes running until SIGTERM or Ctrl-C; what systemd or a container calls."""
+    _keep("join", folder)
+
+
+@app.command(epilog="Example: afuic deploy stop federation")
+def stop(folder: Present) -> None:
+    """End whatever runs for a folder, even what a killed supervisor left behind."""
+    with needs_deploy("stop a federation"):
+        from afuic.deploy import running
+
+    typer.echo(f"{folder}: {running.stop(running.place(folder))} processes ended")
+
+
+def _keep(what: str, folder: Path) -> None:
+    with needs_deploy("run a federation"):
+        from afuic.deploy import running
+
+    where = running.place(folder)
+    typer.echo(f"afuic: logs in {where.log}", err=True)
+    if code := running.start(what, folder):
+        raise typer.Exit(abs(code))
+
+
+def _there(folder: Path) -> bool:
+    from afuic.settings import SERVER_FILE
+
+    return (folder / SERVER_FILE).is_file()
+
+
+def _config(source: str | None, data: str | None, set_: list[str] | None) -> Config:
+    """The configuration to start from; the synthetic set is so small that it has one of its own."""
+    shipped = "demo-phantom" if source is None and data == "phantom" else source
+    return load(shipped, (*(() if data is None else (f"data.name={data}",)), *(set_ or ())))
+
+
+def _engine(host: str, port: int) -> Engine:
+    from pydantic import ValidationError
+
+    from afuic.config import explain
+    from afuic.settings import Engine
+
+    try:
+        return Engine(public_host=host, public_port=port)
+    except ValidationError as error:
+        raise ConfigError(f"--public-host, --public-port: {explain(error)}") from None
+
+
+def _images(config: Config) -> Images:
+    """What images look like, without fetching any where the set is registered."""
+    from afuic.data.registry import find, supported
+    from afuic.settings import Images
+
+    if find(config.data.name) is not None:
+        entry = supported(config.data.name)
+        return Images(channels=entry.channels, size=config.data.size, class_names=entry.classes)
+    from afuic.data import load as load_data
+
+    found = load_data(config.data.name)
+    return Images(channels=found.images.shape[3], size=config.data.size, class_names=found.class_names)
+
+
+def _fetch(config: Config) -> None:
+    from afuic.cli.running import _ensure_data
+
+    _ensure_data(config)

@@ -1,0 +1,109 @@
+"""What the server's rows look like to a person: one table or a few lines for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+
+from afuic.store.rows import RequestRow, Status, VersionRow
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+CLIENTS_SHOWN = 8
+
+
+def when(at: float | None) -> str:
+    """A time of day here, empty for none."""
+    return "" if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: float) -> str:
+    """Bytes, rounded."""
+    unit = 0
+    while count >= 1000 and unit < len(UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.0f} {UNITS[unit]}" if unit == 0 else f"{count:.1f} {UNITS[unit]}"
+
+
+def scope(patients: int | None) -> str:
+    """What a request is for."""
+    return "whole hospital" if patients is None else f"{patients} patient{'s' if patients > 1 else ''}"
+
+
+def contributors(names: Iterable[str]) -> str:
+    """Contributors by client, with their epochs where there is more than the first."""
+    epochs: dict[str, list[str]] = {}
+    for name in names:
+        client, _, epoch = name.partition("@")
+        epochs.setdefault(client, []).append(epoch)
+    shown = [client if found == ["0"] else f"{client} ({', '.join(found)})" for client, found in sorted(epochs.items())]
+    more = f" and {len(shown) - CLIENTS_SHOWN} more" if len(shown) > CLIENTS_SHOWN else ""
+    return ", ".join(shown[:CLIENTS_SHOWN]) + more
+
+
+def requests(rows: Iterable[RequestRow]) -> Table:
+    """A line for each request."""
+    table = Table("request", "hospital", "what", "asked", "by", "phase", "released", "completed")
+    for row in rows:
+        released = "" if row.released_version is None else f"version {row.released_version}, {when(row.released_at)}"
+        asked = (row.id, row.client, scope(row.patients), when(row.asked_at), row.who)
+        table.add_row(*asked, row.phase, released, when(row.completed_at))
+    return table
+
+
+def request(row: RequestRow) -> list[str]:
+    """A request in full, but for its history."""
+    lines = [
+        f"{row.id}: {row.client}, {scope(row.patients)}, {row.phase}",
+        f"asked {when(row.asked_at)} by {row.who}: {row.reason}",
+    ]
+    if row.salted:
+        lines.append(f"digest of the patients' ids: {row.salted}")
+    if row.version_before is not None:
+        lines.append(f"asked at version {row.version_before} of the model")
+    if row.released_version is not None:
+        lines.append(f"from version {row.released_version} on the model is without these data ({when(row.released_at)})")
+    return lines + [f"note: {note}" for note in row.notes]
+
+
+def moved(entry: dict[str, Any]) -> str:
+    """One step of a request's history."""
+    reason = f" ({entry['reason']})" if entry.get("reason") else ""
+    return f"{when(entry.get('at'))}  {entry.get('before', '')} -> {entry.get('after', '')}{reason}"
+
+
+def overview(status: Status) -> list[str]:
+    """The federation in a few lines."""
+    alive = f"heard {when(status.heartbeat_at)}" if status.heartbeat_at else "never heard"
+    return [
+        f"{status.federation}: version {status.version}, step {status.step}, {status.events} events; server {alive}",
+        f"updates: {status.applied} applied, {status.quarantined} quarantined, {status.lost} lost",
+        f"ledger: model and contributions differ by {status.identity_gap:.1e} (rounding: below 1e-4)",
+        f"disk: {size(status.store_bytes)} used by the store, {size(status.free_bytes)} free",
+        f"requests under way: {', '.join(status.pending) or 'none'}",
+    ]
+
+
+def clients(status: Status) -> Table:
+    """A line for each hospital."""
+    table = Table("hospital", "online", "epoch", "state", "updates", "staleness", "last update", "task")
+    for row in status.clients:
+        state = "erased" if row.erased else f"fenced by {row.fenced_by}" if row.fenced_by else ""
+        staleness = "" if row.staleness is None else f"{row.staleness:.1f}"
+        online = "yes" if row.online else "no"
+        table.add_row(row.name, online, str(row.epoch), state, str(row.applied), staleness, when(row.last_at), row.task or "")
+    return table
+
+
+def versions(rows: Iterable[VersionRow]) -> Table:
+    """A line for each version."""
+    table = Table("version", "made", "by", "contains", "digest", "kept", "pinned by")
+    for row in rows:
+        kept = "yes" if row.kept else "no"
+        digest = row.digest.removeprefix("sha256:")[:12]
+        table.add_row(
+            str(row.version), when(row.at), row.why, contributors(row.contained), digest, kept, ", ".join(row.pinned_by)
+        )
+    return table

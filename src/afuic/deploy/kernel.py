@@ -1,0 +1,122 @@
+"""What Linux offers against orphans. Every process that is started here is known by a mark in its environment, which its children inherit,
+and by its session: so it is found whoever its parent has become. Both are needed: nginx wipes its environment, and a program may begin a
+session of its own. Where there is no /proc (macOS), only what is told by number is ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VARIABLE, OWN = "AFUIC_SUPERVISED", "AFUIC_PROCESS"
+_PDEATHSIG, _SUBREAPER = 1, 36
+_PROC = Path("/proc")
+_SESSION, _START = 3, 19
+"""Fields of /proc/PID/stat after the program's name."""
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def adopt() -> None:
+    """From now on children whose parent dies become this process's own, instead of nobody's."""
+    _prctl(_SUBREAPER, 1)
+
+
+def die_with(parent: int, by: signal.Signals) -> None:
+    """From now on this process gets ``by`` when ``parent`` ends; at once where it has ended already."""
+    _prctl(_PDEATHSIG, by)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), by)
+
+
+def dying_with_me() -> Callable[[], None]:
+    """For a child, before it becomes another program: it is killed when the process that started it ends, however it ends."""
+    parent = os.getpid()
+    return lambda: die_with(parent, signal.SIGKILL)
+
+
+def born(pid: int) -> int | None:
+    """When the process began, in the kernel's ticks since the machine's start: with the number it names a process for good."""
+    stat = _stat(pid)
+    return None if stat is None else int(stat[_START])
+
+
+@dataclass(frozen=True)
+class Family:
+    """Processes with one mark: ``variable`` has the value ``mark``; or of one of ``sessions``, the leader's number with its birth."""
+
+    mark: str
+    variable: str = VARIABLE
+    sessions: Mapping[int, int] = field(default_factory=dict)
+
+    def members(self) -> list[int]:
+        """Those that run now, but never this process."""
+        return [pid for pid in _pids() if pid != os.getpid() and self.holds(pid)]
+
+    def holds(self, pid: int) -> bool:
+        """Whether that process is one of them."""
+        stat = _stat(pid)
+        if stat is None or stat[0] == "Z":
+            return False
+        leader = int(stat[_SESSION])
+        return (leader in self.sessions and born(leader) in {None, self.sessions[leader]}) or self._marked(pid)
+
+    def _marked(self, pid: int) -> bool:
+        try:
+            return f"{self.variable}={self.mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+    def send(self, pid: int, what: signal.Signals) -> None:
+        """Signal one of them; nothing where the number has meanwhile passed to another process."""
+        with suppress(OSError):
+            handle = os.pidfd_open(pid)
+            try:
+                if self.holds(pid):
+                    signal.pidfd_send_signal(handle, what)
+            finally:
+                os.close(handle)
+
+    def end(self, grace_s: float) -> int:
+        """End all: SIGTERM, then SIGKILL to what is left after ``grace_s``. Returns when none is left, with how many there were."""
+        first = self.members()
+        for pid in first:
+            self.send(pid, signal.SIGTERM)
+        began = time.monotonic()
+        while left := self.members():
+            if time.monotonic() - began >= grace_s:
+                for pid in left:
+                    self.send(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        return len(first)
+
+
+def _pids() -> Iterable[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()] if _PROC.is_dir() else ()
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields after the program's name, which may itself hold anything; the first is the state."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def reap() -> dict[int, int]:
+    """Children of this process that have ended, adopted ones among them, with their exit codes (negative: the signal)."""
+    ended: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            ended[found[0]] = os.waitstatus_to_exitcode(found[1])
+    return ended

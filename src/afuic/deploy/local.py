@@ -1,0 +1,54 @@
+"""A whole federation on one machine: its files, and a data set divided among the hospitals as the simulator would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from afuic.config import Config
+from afuic.deploy import checks, dividing, files, planning
+from afuic.deploy.layout import Layout
+from afuic.deploy.planning import RUNTIME_PORT, Plan
+from afuic.settings import SERVER_FILE, Api, Engine, Images, Server, load
+
+
+def create(folder: Path, config: Config, hospitals: tuple[str, ...], slowdown: Mapping[str, float]) -> None:
+    """Write the folder with everybody's images in it, on ports that are free now. ConfigError where it is not empty."""
+    files.refuse_used(folder)
+    agreed = planning.agreement(config, hospitals)
+    federation = dividing.divided(agreed)
+    plan = _plan(
+        folder, agreed, dividing.images_of(federation), hospitals, slowdown, calibrated=len(federation.calibration) > 0
+    )
+
+    def images(built: Path) -> None:
+        at = Layout(built)
+        if plan.calibration:
+            dividing.write_calibration(federation, at.server / "calibration.npz")
+        dividing.write_parts(federation, {name: at.hospital(name) / "data.npz" for name in hospitals})
+
+    files.write_tree(folder, planning.tree(plan), images)
+
+
+def _plan(
+    folder: Path, agreed: Config, images: Images, hospitals: tuple[str, ...], slowdown: Mapping[str, float], *, calibrated: bool
+) -> Plan:
+    engine, api = Engine(), Api()
+    wanted = (engine.superlink_port, engine.public_port, api.port, *(RUNTIME_PORT + k for k in range(len(hospitals))))
+    superlink, public, asked, *runtime = checks.free_ports(wanted)
+    return Plan(
+        federation=agreed,
+        images=images,
+        hospitals=hospitals,
+        engine=engine.model_copy(update={"superlink_port": superlink, "public_port": public}),
+        api=api.model_copy(update={"port": asked}),
+        calibration=calibrated,
+        runtime_ports=dict(zip(hospitals, runtime, strict=True)),
+        slowdown=slowdown,
+        folders=str(folder.resolve()),
+    )
+
+
+def hospitals_of(folder: Path) -> tuple[str, ...]:
+    """The hospitals of a federation that is there already."""
+    return tuple(hospital.name for hospital in load(folder / SERVER_FILE, Server).hospitals)

@@ -1,0 +1,267 @@
+"""The one file that knows Flower (``flwr``, 1.41 and 1.42): its Grid as a transport, the ServerApp, the ClientApp, what starts them.
+
+``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed
+on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
+task's token over where ``ps`` does not show it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, cast
+
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+from flwr.server.run_serverapp import run as run_server_app
+from flwr.serverapp import Grid, ServerApp
+from flwr.supercore.cli import flower_superexec
+from flwr.supercore.constant import TaskType
+from flwr.supercore.superexec.executor.subprocess_executor import SubprocessExecutor
+from flwr.supercore.superexec.executor.types import ExecutionSpec, LaunchResult
+from flwr.superlink.cli import flwr_serverapp
+from flwr.superlink.grid import HttpGrid
+from flwr.supernode.cli import flwr_clientapp
+
+from afuic.engines import flower_post as post
+from afuic.engines.flower_commands import SERVER_SETTINGS, SERVING, SITE_SETTINGS, database
+from afuic.engines.flower_post import Content, Parcel, Post
+from afuic.engines.flower_traces import Housekeeping
+from afuic.engines.live.transport import Reply
+from afuic.errors import ConfigError, EngineError
+from afuic.settings import Server, Site, load
+from afuic.store.files import holding
+
+PAUSE_S, SILENCE_S, CLOSING_S = 0.5, 30.0, 5.0
+RECORD, KIND = "afuic", "train"
+APPS = {TaskType.SERVER_APP: "serverapp", TaskType.CLIENT_APP: "clientapp"}
+REASONS = {
+    ErrorCode.NODE_UNAVAILABLE: post.UNAVAILABLE,
+    ErrorCode.MESSAGE_UNAVAILABLE: "its message expired or was lost on the way",
+    ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "its reply expired or was lost on the way",
+    ErrorCode.CLIENT_APP_CRASHED: "its process died",
+}
+
+log = logging.getLogger("afuic.flower")
+
+server_app, client_app = ServerApp(), ClientApp()
+
+
+class FlowerTransport:
+    """Hospitals reached over a Grid, each known by its node's public key (``keys``: one OpenSSH line each).
+
+    ``ttl_s``: a message lives so long; ``beside`` is called between turns.
+
+    A thread of its own speaks with the SuperLink, so that nobody waits for the network; what stops it for good is raised to the caller.
+    """
+
+    def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, beside: Callable[[], None] = lambda: None) -> None:
+        if not isinstance(grid, HttpGrid):
+            raise EngineError(
+                f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes"
+            )
+        self._grid, self._ttl_s, self._beside = grid, ttl_s, beside
+        self._post, self._replies = Post(post.public_keys(keys)), list[Reply]()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._heard, self._failure = float("-inf"), ""
+        self._thread = threading.Thread(target=self._run, name="flower", daemon=True)
+        self._thread.start()
+
+    def present(self) -> frozenset[str]:
+        """Hospitals whose nodes are connected; nobody while the SuperLink is silent."""
+        if self._failure:
+            raise EngineError(self._failure)
+        now = time.monotonic()
+        with self._lock:
+            return self._post.present(now) if now - self._heard < SILENCE_S else frozenset()
+
+    def send(self, client: str, task: str, document: bytes, tensors: bytes) -> None:
+        """Take a task to be sent when the hospital's node is free."""
+        with self._lock:
+            self._post.post(client, task, document, tensors)
+
+    def receive(self) -> list[Reply]:
+        """What has come since the last call."""
+        with self._lock:
+            replies, self._replies = self._replies, []
+        return replies
+
+    def forget(self, client: str, task: str) -> None:
+        """Nobody waits for this task any more."""
+        with self._lock:
+            self._post.forget(client, task)
+
+    def close(self) -> None:
+        """Stop speaking with the SuperLink."""
+        self._stopped.set()
+        self._thread.join(CLOSING_S)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._turn()
+                self._beside()
+                self._stopped.wait(PAUSE_S)
+        except Exception as error:  # the SuperLink has given the run up, or answers what nobody foresaw
+            log.exception("the SuperLink cannot be spoken with")
+            self._failure = (
+                f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
+            )
+
+    def _turn(self) -> None:
+        nodes = [(node.node_id, node.public_key) for node in self._grid.get_nodes()]
+        now = time.monotonic()
+        with self._lock:
+            self._heard = now
+            self._post.online(nodes)
+            parcels = self._post.outgoing(now)
+        for parcel in parcels:
+            self._push(parcel)
+        with self._lock:
+            under_way = self._post.under_way()
+        for message in self._grid.pull_messages(under_way) if under_way else ():
+            self._pull(message)
+
+    def _push(self, parcel: Parcel) -> None:
+        message = Message(RecordDict({RECORD: _record(parcel)}), parcel.node, KIND, ttl=self._ttl_s)
+        taken = next(iter(self._grid.push_messages([message])), None)
+        with self._lock:
+            if taken:
+                self._post.sent(parcel, taken)
+            else:
+                self._keep(self._post.refused(parcel, "the SuperLink did not take its message", time.monotonic()))
+
+    def _pull(self, message: Message) -> None:
+        asked = message.metadata.reply_to_message_id
+        with self._lock:
+            if message.has_error():
+                code = message.error.code
+                reason = REASONS.get(code, f"Flower's error {code} at its node")
+                rest = code == ErrorCode.NODE_UNAVAILABLE
+                self._keep(self._post.failed(asked, reason, time.monotonic(), rest=rest))
+            else:
+                self._keep(self._post.replied(asked, _content(message)))
+
+    def _keep(self, reply: Reply | None) -> None:
+        if reply is not None:
+            self._replies.append(reply)
+
+
+def _record(parcel: Parcel) -> ConfigRecord:
+    return ConfigRecord(
+        {"task": parcel.task, "document": parcel.document, "tensors": parcel.tensors, "challenge": parcel.challenge}
+    )
+
+
+def _content(message: Message) -> Content | None:
+    """What a node replied, where it has the right form; its content comes from outside."""
+    record: Any = message.content.config_records.get(RECORD, {})
+    task, parts = record.get("task"), [record.get(name) for name in ("document", "tensors", "signature")]
+    return Content(task, *parts) if isinstance(task, str) and all(isinstance(part, bytes) for part in parts) else None
+
+
+def answered(message: Message, key: Path, perform: Callable[[bytes, bytes], tuple[bytes, bytes]]) -> Message:
+    """A hospital's signed reply to a message."""
+    asked: Any = message.content.config_records[RECORD]
+    document, tensors = perform(asked["document"], asked["tensors"])
+    signature = post.prove(post.private_key(key), asked["challenge"], asked["task"], document, tensors)
+    record = ConfigRecord({"task": asked["task"], "document": document, "tensors": tensors, "signature": signature})
+    return Message(RecordDict({RECORD: record}), reply_to=message)
+
+
+def place(variable: str) -> Path:
+    """The settings' file that the environment names."""
+    if not os.environ.get(variable):
+        raise ConfigError(f"{variable} is not set; it names the TOML file with this machine's settings")
+    return Path(os.environ[variable])
+
+
+@server_app.main()
+def serve(grid: Grid, context: Context) -> None:
+    """The federation's server, from its store on, until the run is stopped. A second one waits until the first has ended."""
+    from afuic.engines.live import starting  # noqa: PLC0415 - a hospital has no use for it, and no database
+
+    own = place(SERVER_SETTINGS)
+    settings, traces = load(own, Server), Housekeeping(database(own.parent))
+    with holding(settings.store.parent / SERVING, wait=True):
+        keys = {hospital.name: hospital.node_key for hospital in settings.hospitals}
+        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s, traces.turn)
+        try:
+            starting.serve(settings, transport, lambda: False)
+        finally:
+            transport.close()
+
+
+@client_app.train()
+def work(message: Message, context: Context) -> Message:
+    """A hospital's answer to one task."""
+    from afuic.engines.hospital.desk import Desk  # noqa: PLC0415 - the server has no use for it
+
+    site = load(place(SITE_SETTINGS), Site)
+    return answered(message, site.node_private_key, Desk(site).perform)
+
+
+def launch(self: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
+    """Start one of our own apps for a task; any other kind of task is refused."""
+    if spec.task_type not in APPS:
+        return LaunchResult.failed(f"{spec.task_type} is no task of a federation of afuic")
+    tls = ["--insecure"] if spec.insecure else ["--root-certificates", str(spec.root_certificates_path)]
+    parent = [] if spec.parent_pid is None else ["--parent-pid", str(spec.parent_pid)]
+    own = [sys.executable, "-m", "afuic.engines.flower", APPS[spec.task_type]]
+    argv = [*own, "--runtime-api-address", spec.runtime_api_address, *tls, *parent]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE)  # noqa: S603 - this package
+    with cast(IO[bytes], process.stdin) as token:
+        token.write(spec.token.encode() + b"\n")
+    return LaunchResult.accepted()
+
+
+def superexec() -> None:
+    """Flower's SuperExec, but for what it starts."""
+    SubprocessExecutor.launch = launch  # type: ignore[method-assign]
+    flower_superexec()
+
+
+def serverapp() -> None:
+    """Flower's process for a ServerApp, with ours in place of the one that came with the run."""
+
+    def run(grid: Grid, context: Context, **_: object) -> Context:
+        return run_server_app(grid, context, "", loaded_server_app=server_app)
+
+    vars(import_module("flwr.superlink.runtime.run_serverapp"))["run_"] = run
+    flwr_serverapp()
+
+
+def clientapp() -> None:
+    """Flower's process for a ClientApp, with ours in place of the one that came with the run."""
+    vars(import_module("flwr.supernode.runtime.run_clientapp"))["get_load_client_app_fn"] = lambda **_: lambda *_: client_app
+    flwr_clientapp()
+
+
+def main(arguments: list[str]) -> None:
+    """One of the three programs; apps read their task's token from standard input."""
+    program, *options = arguments
+    _log_afuic()
+    token = [] if program == "superexec" else ["--token", sys.stdin.readline().strip()]
+    sys.argv = [program, *options, *token]
+    {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
+
+
+def _log_afuic() -> None:
+    """To this machine's standard error, which Flower would copy to the SuperLink if it came through ``sys.stderr``."""
+    handler = logging.StreamHandler(sys.__stderr__)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    own = logging.getLogger("afuic")
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

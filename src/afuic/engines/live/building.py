@@ -1,0 +1,73 @@
+"""From the server's settings to what a driver is made of: rules, and a worker that has calibration images and no hospital's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from afuic.config import Config
+from afuic.data import Federation
+from afuic.data.dataset import Bytes
+from afuic.data.federation import TestSet
+from afuic.data.images import to_tensor
+from afuic.data.npz import read_arrays
+from afuic.engines.rules import rules_of
+from afuic.engines.worker import Worker
+from afuic.erase import check_options
+from afuic.errors import ConfigError, DataError
+from afuic.learning.networks import Network
+from afuic.protocol import Rules
+from afuic.settings import Images, Server
+
+
+def rules(settings: Server) -> Rules:
+    """The protocol's rules: the method is the first that is configured, and nothing is kept ready for another."""
+    config = settings.federation
+    method = config.methods[0]
+    alone = config.model_copy(update={"methods": (method,)})
+    check_options(alone)
+    clients = [hospital.name for hospital in settings.hospitals]
+    return rules_of(alone, method, calibration=settings.calibration is not None, clients=clients)
+
+
+def worker(settings: Server) -> Worker:
+    """Who does the server's own training."""
+    return worker_of(settings.federation, settings.images, settings.calibration)
+
+
+def worker_of(config: Config, images: Images, calibration: Path | None) -> Worker:
+    """A worker without any hospital's images, on one thread: the number of threads would show in the last bits."""
+    torch.set_num_threads(1)
+    network = Network(config.model.name, images.channels, images.size, len(images.class_names))
+    return Worker(config, _federation(config, images, calibration), network, patients={})
+
+
+def _federation(config: Config, images: Images, calibration: Path | None) -> Federation:
+    shape = (0, images.channels, images.size, images.size)
+    nobody = TestSet(torch.empty(shape), torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+    return Federation(
+        name=config.data.name,
+        clients={},
+        test=nobody,
+        calibration=torch.empty(shape) if calibration is None else to_tensor(_read(calibration, images)),
+        class_names=images.class_names,
+        channels=images.channels,
+        size=images.size,
+        trigger=None,
+        dropped={},
+    )
+
+
+def _read(path: Path, images: Images) -> Bytes:
+    if not path.exists():
+        raise ConfigError(f'{path}: no such file; put the calibration images there or write calibration = "none"')
+    found = read_arrays(path).get("images")
+    wanted = (images.size, images.size, images.channels)
+    if found is None or found.dtype != np.uint8 or found.ndim != 4 or found.shape[1:] != wanted or not len(found):
+        what = "missing" if found is None else f"{found.dtype} {list(found.shape)}"
+        raise DataError(
+            f"{path}: images are {what}; save them as uint8 [n, {', '.join(map(str, wanted))}] under the name 'images'"
+        )
+    return found

@@ -1,0 +1,85 @@
+"""The facts that a certificate states about a request that has ended, from the store and from where the federation stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import afuic
+from afuic.certify import facts as certify
+from afuic.certify.facts import Facts
+from afuic.engines.live.standing import Standing
+from afuic.errors import CertificateError
+from afuic.protocol.requests import Phase
+from afuic.settings import Server
+from afuic.store.book import Book
+from afuic.store.rows import RequestRow, VersionRow
+
+ALL = 1_000_000
+
+
+def signer(key: Path) -> Callable[[Facts], tuple[str, str]]:
+    """What makes certificates with the private key in ``key``, which is read each time and never kept."""
+    from afuic.certify.envelope import digest, sign  # noqa: PLC0415 - only a server that signs needs cryptography
+    from afuic.certify.statement import statement  # noqa: PLC0415
+
+    def certified(facts: Facts) -> tuple[str, str]:
+        envelope = sign(statement(facts), key)
+        return envelope, digest(envelope)
+
+    return certified
+
+
+def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
+    """All of them; CertificateError where the store lacks one that no certificate can be without."""
+    book, record = standing.book, standing.state.requests[request]
+    row, purge = book.request(request), book.purge_report(request)
+    before, after = _version(book, row, "version_before"), _version(book, row, "released_version")
+    if row is None or before is None or after is None or purge is None:
+        raise CertificateError(
+            f"{request}: the store does not say what it released or purged; run 'afuic status' on the server"
+        )
+    name, source, options = certify.method(standing.rules.method)
+    chain = book.certificates()
+    return Facts(
+        federation=book.federation,
+        agreed=book.agreed,
+        number=len(chain),
+        previous=chain[-1].digest if chain else None,
+        request=row,
+        covers=tuple(r.id for r in standing.state.requests.values() if r.covered_by == request and r.phase is Phase.SUPERSEDED),
+        fenced_at=_fenced(row),
+        issued_at=standing.clock.at(),
+        before=before,
+        after=after,
+        books=standing.open.books[request],
+        method=name,
+        source=source,
+        options=options,
+        done=certify.done(record),
+        quarantined=_quarantined(book, row),
+        lost=standing.open.losses.get(request, 0),
+        purge=purge,
+        verification=_verification(book, request),
+        software=afuic.__version__,
+    )
+
+
+def _version(book: Book, row: RequestRow | None, which: str) -> VersionRow | None:
+    number = getattr(row, which, None)
+    return None if number is None else book.version(number)
+
+
+def _fenced(row: RequestRow) -> float:
+    """When it was first taken up: from that event on nothing of it entered."""
+    return min((float(move["at"]) for move in row.history), default=row.asked_at)
+
+
+def _quarantined(book: Book, row: RequestRow) -> int:
+    fence = _fenced(row)
+    return sum(q.client == row.client and q.at >= fence for q in book.quarantined(ALL))
+
+
+def _verification(book: Book, request: str) -> certify.Verification | None:
+    found = book.verification(request)
+    return None if found is None else certify.Verification(found["numbers"], found["at"])

@@ -1,0 +1,97 @@
+"""What comes after a release: the hospital's own scores, the purge, the certificate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from afuic.certify.facts import Facts
+from afuic.engines.live.certifying import facts_of
+from afuic.engines.live.hearing import Scores
+from afuic.engines.live.open import certified, closed
+from afuic.engines.live.standing import Standing
+from afuic.errors import CertificateError, ConfigError
+from afuic.protocol import events as ev
+from afuic.protocol.requests import Phase
+from afuic.settings import Server
+
+RETRY_S = 60.0
+
+log = logging.getLogger("afuic.live")
+
+Certifier = Callable[[Facts], tuple[str, str]]
+"""Makes of facts the signed envelope and its digest."""
+
+
+class Ending:
+    """Ends requests. ``certifier``: who signs; None: no certificates."""
+
+    def __init__(self, settings: Server, standing: Standing, certifier: Certifier | None) -> None:
+        self.settings, self.standing, self.certifier = settings, standing, certifier
+        self.book, self.clock = standing.book, standing.clock
+        self._certified = {row.request for row in self.book.certificates()}
+        self._not_before: dict[str, float] = {}
+        self._looked: set[str] = set()
+
+    def turn(self) -> bool:
+        """Purge, give up on verifications, issue certificates; whether anything happened."""
+        return any([self._purges(), self._verifications(), self._certificates()])
+
+    def scored(self, client: str, scores: Scores) -> None:
+        """The hospital's numbers came."""
+        if self.book.verification(scores.request) is None:
+            self.book.record_verification(scores.request, client, scores.numbers, self.clock.at())
+        self.standing.open = closed(self.standing.open, scores.request)
+
+    def _purges(self) -> bool:
+        purges = list(self.standing.open.purges)
+        for request in purges:
+            st = self.standing
+            report = self.book.purge(request, st.state.requests[request].gone, st.state, st.open, st.seq)
+            st.happen(ev.Purged(self.clock.now(), request))
+            log.info("request %s purged: %d tensors, %d out of reach", request, len(report.removed), len(report.unreachable))
+        return bool(purges)
+
+    def _verifications(self) -> bool:
+        """Nobody waits longer than until the deadline; one whose numbers are durable, from before a restart, is over."""
+        t, known = self.clock.now(), self.standing.open.verifications
+        over = [name for name, v in known.items() if t >= v.until or self._recorded(name)]
+        for request in over:
+            self.standing.open = closed(self.standing.open, request)
+        return bool(over)
+
+    def _recorded(self, request: str) -> bool:
+        """Asked once in a process: numbers that come in this one are noticed when they come."""
+        if request not in self._looked:
+            self._looked.add(request)
+            return self.book.verification(request) is not None
+        return False
+
+    def _certificates(self) -> bool:
+        for request in self._certified & set(self.standing.open.books):
+            self.standing.open = certified(self.standing.open, request)
+        due = [name for name in self._ended() if self._not_before.get(name, 0.0) <= self.clock.now()]
+        issued = [self._certify(request) for request in due]
+        return any(issued)
+
+    def _ended(self) -> list[str]:
+        """Requests that are complete, whose verification is over, and that have no certificate yet."""
+        st = self.standing
+        complete = [name for name, record in st.state.requests.items() if record.phase is Phase.COMPLETED]
+        over = [name for name in complete if name not in self._certified and name not in st.open.verifications]
+        return over if self.certifier is not None else []
+
+    def _certify(self, request: str) -> bool:
+        """A certificate that cannot be made is tried again; the request has ended all the same, and the log says what is wrong."""
+        if self.certifier is None:
+            return False
+        try:
+            envelope, digest = self.certifier(facts_of(self.settings, self.standing, request))
+        except (CertificateError, ConfigError) as error:
+            self._not_before[request] = self.clock.now() + RETRY_S
+            log.error("request %s has ended but cannot be certified: %s", request, error)
+            return False
+        self.book.certify(request, envelope, digest, self.clock.at())
+        self._certified.add(request)
+        log.info("request %s certified", request)
+        return True

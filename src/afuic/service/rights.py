@@ -1,0 +1,66 @@
+"""Who may ask for what and see what: pure decisions, so that they can be read and tested as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from afuic.service.schemas import Ask
+from afuic.service.tokens import Caller
+from afuic.store.rows import RequestRow, Status
+
+LIFTED = frozenset({"withdrawn", "refused", "superseded"})
+"""Phases of a request that by itself fences nobody."""
+TAKEN_BACK = frozenset({"asked", "waiting", "scrubbing", "healing", "working"})
+"""Phases in which a request can be withdrawn: nothing has been released yet."""
+ENDED = frozenset({"completed", "failed", "refused", "superseded", "withdrawn"})
+
+
+def against_asking(caller: Caller, ask: Ask) -> str | None:
+    """Why this caller may not ask for it; None where it may."""
+    if caller.role == "auditor":
+        return "an auditor reads and asks for nothing; use an operator's or the hospital's own token"
+    if caller.role == "operator" and ask.patients is not None:
+        return "only the hospital itself can ask for its patients; run afuic erase --patients there"
+    if caller.role == "hospital" and ask.client != caller.hospital:
+        return "a hospital can ask only for itself; use that hospital's own token, or an operator's"
+    return None
+
+
+def against_withdrawing(caller: Caller, row: RequestRow) -> str | None:
+    """Why this caller may not take the request back: an operator may an operator's, a hospital only its own."""
+    own = row.who.startswith("operator:") if caller.role == "operator" else row.who == caller.who
+    if caller.role == "auditor" or not own:
+        return "only who asked can take a request back; use a token of the operators or of the hospital that asked"
+    return None
+
+
+def objection(ask: Ask, earlier: Iterable[RequestRow]) -> str | None:
+    """Why asking for it contradicts what was asked before; None where nothing does."""
+    for row in earlier:
+        if row.client != ask.client or row.phase in {"withdrawn", "refused"}:
+            continue
+        if ask.salted is not None and row.salted == ask.salted:
+            return f"these patients were asked for before, in request {row.id}; nothing was changed"
+        if row.patients is None and row.phase in {"guarding", "purging", "completed"}:
+            return f"{ask.client} has been erased as a whole by request {row.id}; nothing of it is left to remove"
+    return None
+
+
+def visible(caller: Caller, row: RequestRow) -> bool:
+    """Whether the caller may see the request: a hospital only those that concern itself."""
+    return caller.role != "hospital" or row.client == caller.hospital
+
+
+def fenced(hospital: str, rows: Iterable[RequestRow]) -> bool:
+    """Whether the hospital is being erased, or has been, from the moment that it was asked for."""
+    return any(row.client == hospital and row.patients is None and row.phase not in LIFTED for row in rows)
+
+
+def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Status:
+    """The federation at a glance; a hospital sees no other hospital's row nor its requests."""
+    if caller.role != "hospital":
+        return status
+    own = {row.id for row in rows if visible(caller, row)}
+    clients = tuple(client for client in status.clients if client.name == caller.hospital)
+    return replace(status, clients=clients, pending=tuple(request for request in status.pending if request in own))

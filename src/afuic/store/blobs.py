@@ -1,0 +1,158 @@
+"""Models on disk under the digest of their content: the same model is stored once, and an edited one is noticed when it is read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import torch
+
+from afuic.errors import StoreError
+from afuic.params import Params, digest
+from afuic.store import codec
+from afuic.store.files import read_json, read_tensors, write_bytes, write_json, writing
+
+SUFFIX = ".safetensors"
+MARK = "store.json"
+
+
+class Blobs:
+    """A folder of safetensors files named by digest. One process writes and deletes; others may read meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def prepare(self) -> None:
+        """Make the folder, for this user alone."""
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def require(self, key: str) -> None:
+        """StoreError unless this folder belongs to the database whose mark is ``key``: another's files would be taken for rubbish."""
+        path = self.folder.parent / MARK
+        found = read_json(path) if path.exists() else {}
+        if not (isinstance(found, dict) and found.get("mark") == key and self.folder.is_dir()):
+            raise StoreError(f"{self.folder.parent}: does not belong to this database; name the folder it was made with")
+
+    def put(self, params: Params) -> str:
+        """Store a model, durable when this returns; its digest."""
+        name = digest(params)
+        content, path = codec.tensor_bytes(_apart(params)), self.path(name)
+        if not (path.exists() and path.stat().st_size == len(content)):
+            write_bytes(path, content)
+            _sync(path.parent)
+            _sync(self.folder)
+        return name
+
+    def get(self, name: str) -> dict[str, torch.Tensor]:
+        """The model of that digest; StoreError where it is missing or its bytes are others."""
+        path = self.path(name)
+        if not path.exists():
+            raise StoreError(f"{path}: no such model; it was removed by retention or by a purge, or restore it from a backup")
+        found = read_tensors(path)
+        if digest(found) != name:
+            raise StoreError(
+                f"{path}: its content is not what its name says; it was changed from outside, restore it from a backup"
+            )
+        return found
+
+    def path(self, name: str) -> Path:
+        """Where the model of that digest is or would be."""
+        number = name.removeprefix("sha256:")
+        return self.folder / number[:2] / f"{number}{SUFFIX}"
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete those of the models that are there."""
+        paths = {self.path(name) for name in names}
+        for path in sorted(paths):
+            with writing(path):
+                path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths if path.parent.exists()}:
+            _sync(folder)
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Bytes of those of the models that are there."""
+        return {name: self.path(name).stat().st_size for name in names if self.path(name).exists()}
+
+    def tidy(self, used: Collection[str]) -> None:
+        """Delete whatever is not a used model, for example what a killed process has left half-written."""
+        wanted = {self.path(name) for name in used}
+        for path in self._files():
+            if path not in wanted:
+                with writing(path):
+                    path.unlink()
+
+    def found(self, names: Collection[str]) -> list[str]:
+        """Those of ``names`` that some file still holds, whatever it is called, and the files that cannot be read: by what is in them."""
+        left = {name for name in names if self.path(name).exists()}
+        for path in self._files():
+            try:
+                left |= {digest(read_tensors(path))} & set(names)
+            except StoreError:
+                if path.exists():
+                    left.add(f"{path.relative_to(self.folder)} (unreadable)")
+        return sorted(left)
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        total = 0
+        for path in self._files():
+            try:
+                total += path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return total
+
+    def free(self) -> int:
+        """Bytes free on the disk."""
+        return shutil.disk_usage(self.folder).free
+
+    def _files(self) -> Iterator[Path]:
+        yield from (path for path in sorted(self.folder.rglob("*")) if path.is_file())
+
+
+class Stored:
+    """Stores every model it is called with, each once, and remembers under what digest: for ``codec.encode``."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self._known: dict[int, tuple[str, Params]] = {}
+
+    def __call__(self, params: Params) -> str:
+        if id(params) not in self._known:
+            self._known[id(params)] = (self.blobs.put(params), params)
+        return self._known[id(params)][0]
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Of all of them."""
+        return frozenset(name for name, _ in self._known.values())
+
+
+def mark(folder: Path) -> str:
+    """A random mark for a new store, durable in its folder when this returns."""
+    key = secrets.token_hex(16)
+    write_json(folder / MARK, {"mark": key})
+    _sync(folder)
+    return key
+
+
+def _apart(params: Params) -> Params:
+    """The model, copied where two of its tensors hold the same memory: a file of tensors cannot share."""
+    places = {tensor.untyped_storage().data_ptr() for tensor in params.values()}
+    return params if len(places) == len(params) else {name: tensor.detach().clone() for name, tensor in params.items()}
+
+
+def _sync(folder: Path) -> None:
+    """Make the folder's own entries durable, where the system lets a folder be opened."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

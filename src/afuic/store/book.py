@@ -1,0 +1,298 @@
+"""The durable truth of a deployment: one writer, the driver; many readers; commands from any process.
+
+Every write is one transaction, after the tensors it names are on disk; it has happened when the method returns, whatever happens to the
+process then. What is half-done when a process is killed is undone when the next one opens the book for writing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, insert, select, update
+
+from afuic.errors import StoreError
+from afuic.params import Params
+from afuic.protocol import State
+from afuic.protocol.effects import Effect
+from afuic.protocol.events import Event
+from afuic.settings import Retention
+from afuic.store import asking, codec, purging, reading, recording, retention, schema, snapshots, writing
+from afuic.store.blobs import Blobs, Stored, mark
+from afuic.store.database import Database
+from afuic.store.rows import CertificateRow, Command, PurgeReport, Tip
+from afuic.store.views import Views
+
+BLOBS = "blobs"
+PAGE = 100
+
+
+class Book(Views):
+    """A federation's store, open for reading or, by one process at a time, for writing."""
+
+    _seq = 0
+    _doubtful: str | None = None
+
+    @classmethod
+    def exists(cls, url: str | None, folder: Path) -> bool:
+        """Whether there is a store; one whose making was cut short is none, and ``create`` makes it whole."""
+        database = Database(url, folder)
+        try:
+            if not database.exists():
+                return False
+            with database.reading() as connection:
+                return connection.execute(select(schema.federation.c.id)).first() is not None
+        finally:
+            database.close()
+
+    @classmethod
+    def create(cls, url: str | None, folder: Path, federation: str, agreed: str, theta0: Params) -> Self:
+        """A new store that holds the initial model, open for writing; StoreError if there is one already."""
+        database, blobs = Database(url, folder), Blobs(folder / BLOBS)
+        try:
+            database.exclude()
+            database.upgrade()
+            _require_empty(database)
+            blobs.prepare()
+            origin = blobs.put(theta0)
+            with database.owning() as connection:
+                _begin(connection, federation, agreed, origin, mark(folder))
+            return cls(database, blobs)
+        except BaseException:
+            database.close()
+            raise
+
+    @classmethod
+    def open(cls, url: str | None, folder: Path, *, write: bool = False) -> Self:
+        """The store in ``folder``; with ``write`` as its only writer, its tables brought up to this version.
+
+        StoreError where there is none, where it is of a newer version, or where another process writes.
+        """
+        database = Database(url, folder)
+        try:
+            if not database.exists():
+                raise StoreError(f"{database.name}: there is no store; start the server once, which makes it")
+            if write:
+                database.exclude()
+                database.upgrade()
+            else:
+                database.require_current()
+            book = cls(database, Blobs(folder / BLOBS))
+            if write:
+                book._take_over()
+            return book
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the store and of the writer's lock."""
+        self._database.close()
+
+    def tip(self) -> Tip:
+        """Where the store stands after its last event."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(schema.federation)).mappings().one()
+        return Tip(row["seq"], row["t"], row["version"], row["digest"])
+
+    def append(
+        self, event: Event, before: State, after: State, effects: Iterable[Effect], *, at: float, command: int | None = None
+    ) -> int:
+        """Make an event durable with everything that follows from it, and the ``command`` it came of taken up; its number.
+
+        Its tensors are on disk first. Where this raises, nothing has happened and the same append may be tried again; it is written once,
+        even if it was only the answer to a commit that got lost.
+        """
+        effects, stored = tuple(effects), Stored(self._blobs)
+        body = recording.body_of(recording.kept_part(event, before, effects), stored)
+        carried = stored.digests
+        model = stored(after.model) if after.version != before.version else None
+        with self._trying(body), self._database.owning() as connection:
+            seq, known = self._seq + 1, self._position(connection, body)
+            if known is not None:
+                entry = recording.Entry(seq, at, event, before, after, effects, body, carried, model or known)
+                recording.write(connection, entry)
+                if command is not None:
+                    asking.take(connection, command)
+        self._seq = seq
+        return seq
+
+    @contextmanager
+    def _trying(self, body: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._doubtful = body
+            raise
+        self._doubtful = None
+
+    def _position(self, connection: Connection, body: str) -> str | None:
+        """The model's digest after the last event, if this one comes next; None if it is that one, its commit's answer having been lost."""
+        row = connection.execute(select(schema.federation.c.seq, schema.federation.c.digest)).one()
+        if row.seq == self._seq:
+            return str(row.digest)
+        events = schema.events
+        last = connection.execute(select(events.c.body).where(events.c.seq == row.seq)).scalar_one_or_none()
+        if row.seq == self._seq + 1 and last == body == self._doubtful:
+            return None
+        raise StoreError(f"{self._database.name}: has {row.seq} events where this process knows {self._seq}; start it again")
+
+    def refuse(self, command: int, reason: str) -> None:
+        """The server cannot do what was asked."""
+        with self._database.owning() as connection:
+            asking.refuse(connection, command, reason)
+
+    def hold(
+        self, task: str, client: str, reason: str, digest: str | None, norm: float | None, at: float | None = None
+    ) -> None:
+        """Note a result that the engine contained before it became an event; its tensors are not kept."""
+        table = schema.quarantine
+        row = {"task": task, "client": client, "digest": digest, "reason": writing.plain(reason)}
+        with self._database.owning() as connection:
+            if connection.execute(select(table.c.id).where(table.c.task == task, table.c.seq.is_(None))).first() is None:
+                connection.execute(insert(table).values(seq=None, at=time.time() if at is None else at, norm=norm, **row))
+
+    def commands(self) -> list[Command]:
+        """Commands that have not been taken up or refused, the oldest first."""
+        with self._database.reading() as connection:
+            return asking.waiting(connection)
+
+    def heartbeat(self, at: float) -> None:
+        """Note that the server is alive."""
+        with self._database.owning() as connection:
+            connection.execute(update(schema.federation).values(heartbeat_at=at))
+
+    def seen(self, task: str) -> bool:
+        """Whether a result of this task is durable: as an event, or held and the task declared failed for it."""
+        with self._database.reading() as connection:
+            return reading.seen(connection, task)
+
+    def snapshot(self, seq: int, state: State, opened: Any) -> None:
+        """Keep the state after event ``seq`` and the work under way, so that a start need not replay what was before."""
+        stored = Stored(self._blobs)
+        body, gap = snapshots.encoded(state, opened, stored), state.ledger.residual(state.model)
+        with self._database.owning() as connection:
+            dropped = snapshots.write(connection, seq, body, stored, gap)
+            dropped = writing.unused(connection, dropped)
+        self._blobs.delete(dropped)
+
+    def resume(self, classes: tuple[type, ...]) -> tuple[int, State | None, Any | None]:
+        """The newest snapshot that can be read: its event's number, the state and the work under way; (0, None, None) without one.
+
+        A snapshot that was damaged is passed over, and noted, where an older one with the events after it is still there. From here on
+        events are appended after the last one that the store has, whatever this process believed before.
+        """
+        with self._database.reading() as connection:
+            order = snapshots.sequence(connection)
+            self._seq, self._doubtful = int(connection.execute(select(schema.federation.c.seq)).scalar_one()), None
+        damaged: list[int] = []
+        for seq in order:
+            try:
+                with self._database.reading() as connection:
+                    found = snapshots.read(connection, seq, self._blobs, classes)
+            except StoreError as error:
+                if seq == order[-1]:
+                    raise
+                damaged.append(seq)
+                self.audit(time.time(), "afuic", "server", "resume", f"snapshot {seq}", f"passed over: {error}")
+            else:
+                self._drop_snapshots(damaged)
+                return (seq, *found)
+        return 0, None, None
+
+    def _drop_snapshots(self, numbers: list[int]) -> None:
+        if numbers:
+            with self._database.owning() as connection:
+                dropped = writing.unused(connection, snapshots.drop(connection, numbers))
+            self._blobs.delete(dropped)
+
+    def events(self, after: int, classes: tuple[type, ...]) -> Iterator[tuple[int, Event]]:
+        """Events after number ``after``, in order, with what they carried; StoreError where that is not kept any more."""
+        for seq, event, _ in self.record(classes, self._blobs.get, after):
+            yield seq, event
+
+    def record(
+        self, classes: tuple[type, ...], named: Callable[[str], Params], after: int = 0
+    ) -> Iterator[tuple[int, Event, str]]:
+        """Number, event and the model's digest after it, with ``named(digest)`` for what an event carried, which need not be kept."""
+        table = schema.events
+        query = select(table.c.seq, table.c.body, table.c.digest).order_by(table.c.seq).limit(PAGE)
+        while True:
+            with self._database.reading() as connection:
+                page = connection.execute(query.where(table.c.seq > after)).all()
+            for seq, body, digest in page:
+                yield seq, codec.decode(json.loads(body), named, classes), digest
+                after = seq
+            if not page:
+                return
+
+    def sweep(self, policy: Retention) -> None:
+        """Drop what the policy does not keep, so that the store's size is bounded."""
+        with self._database.owning() as connection:
+            dropped = writing.unused(connection, retention.sweep(connection, policy))
+        self._blobs.delete(dropped)
+
+    def purge(self, request: str, gone: tuple[str, ...], state: State, opened: Any, seq: int) -> PurgeReport:
+        """Drop everything durable that contains the erased data, keeping ``state`` (after event ``seq``) and the work under way.
+
+        Again after a crash: the report then says what both have removed. ``gone``: contributors, from the request's record.
+        """
+        stored = Stored(self._blobs)
+        body, gap = snapshots.encoded(state, opened, stored), state.ledger.residual(state.model)
+        with self._database.owning() as connection:
+            versions = purging.tainted(connection, request, gone)
+            dropped = snapshots.write(connection, seq, body, stored, gap, keep=1) | purging.drop(connection, versions, seq)
+            dropped = writing.unused(connection, dropped)
+            unreachable = purging.reachable_still(connection, versions, state, opened)
+            removed = purging.begin(connection, request, self._blobs.sizes(dropped), unreachable)
+        self._blobs.delete(dropped)
+        left, at = self.scan(removed), time.time()
+        with self._database.owning() as connection:
+            purging.finish(connection, request, left, at)
+            return purging.report(connection, request)
+
+    def certify(self, request: str, envelope: str, digest: str, at: float) -> CertificateRow:
+        """Append a certificate to the chain; a request has one, so that a second is not written and the first comes back."""
+        with self._database.owning() as connection:
+            known = reading.certificates(connection)
+            mine = next((row for row in known if row.request == request), None)
+            if mine is None:
+                mine = CertificateRow(len(known), request, envelope, digest, at)
+                connection.execute(insert(schema.certificates).values(**vars(mine)))
+        return mine
+
+    def record_verification(self, request: str, client: str, numbers: Mapping[str, float], at: float) -> None:
+        """Keep what the hospital measured of the released model."""
+        with self._database.owning() as connection:
+            values = {"client": client, "numbers": dict(numbers), "at": at}
+            writing.upsert(connection, schema.verifications, {"request": request}, values)
+
+    def _take_over(self) -> None:
+        """Begin where the last writer ended, and undo what it had left half-done."""
+        with self._database.reading() as connection:
+            needed = writing.used(connection)
+            self._seq = int(connection.execute(select(schema.federation.c.seq)).scalar_one())
+        self._blobs.tidy(needed)
+
+
+def _require_empty(database: Database) -> None:
+    with database.reading() as connection:
+        if connection.execute(select(schema.federation.c.id)).first() is not None:
+            raise StoreError(
+                f"{database.name}: there is a store already; choose another folder and database, or start its server"
+            )
+
+
+def _begin(connection: Connection, federation: str, agreed: str, origin: str, key: str) -> None:
+    now = time.time()
+    none = dict.fromkeys(("seq", "t", "version", "step", "applied", "quarantined", "lost", "identity_gap"), 0)
+    row = {"id": 1, "name": federation, "agreed": agreed, "mark": key, "theta0": origin, "created_at": now, "digest": origin}
+    connection.execute(insert(schema.federation).values(**none, **row))
+    first = {"version": 0, "seq": 0, "step": 0, "t": 0.0, "at": now, "digest": origin, "contained": [], "why": "initial"}
+    connection.execute(insert(schema.versions).values(**first, kept=True))
+    writing.use(connection, "version", 0, [origin])
+    writing.use(connection, "origin", 0, [origin])

@@ -1,0 +1,239 @@
+"""The tables of a deployment's store, the same under SQLite and PostgreSQL. Tensors are files (``store.blobs``); rows name them by digest.
+
+A change of these tables needs a migration beside it (``store/migrations``); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+federation = Table(
+    "federation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("agreed", Text, nullable=False),
+    Column("mark", String(64), nullable=False),
+    Column("theta0", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("heartbeat_at", Double),
+    Column("seq", Integer, nullable=False),
+    Column("t", Double, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    Column("lost", Integer, nullable=False),
+    Column("identity_gap", Double, nullable=False),
+)
+"""One row: whose store it is, the ``mark`` of the folder that belongs to it, and where it stands after its last event."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("t", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("client", Text),
+    Column("task", Text, index=True),
+    Column("body", Text, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("tensors", Boolean, nullable=False),
+)
+"""Every event that the core accepted, in order. ``digest``: of the model after it; ``tensors``: whether what it carried is still kept."""
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+    Column("digest", String(80), nullable=False),
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("kind", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("digest", String(80), nullable=False, index=True),
+    PrimaryKeyConstraint("kind", "number", "digest"),
+)
+"""Who needs a blob: an event, a snapshot or a version. A blob that nobody uses is deleted."""
+
+clients = Table(
+    "clients",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("online", Boolean, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("fenced_by", Text),
+    Column("erased", Boolean, nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("task", Text),
+    Column("last_at", Double),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("client", Text, nullable=False),
+    Column("patients", Integer),
+    Column("salted", Text),
+    Column("reason", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("version_before", Integer),
+    Column("released_version", Integer),
+    Column("released_at", Double),
+    Column("completed_at", Double),
+)
+
+phases = Table(
+    "phases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("request", Text, ForeignKey("requests.id"), nullable=False, index=True),
+    Column("seq", Integer, nullable=False),
+    Column("t", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("before", String(16), nullable=False),
+    Column("after", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("t", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("contained", JSON, nullable=False),
+    Column("why", String(16), nullable=False),
+    Column("kept", Boolean, nullable=False, index=True),
+)
+
+contributions = Table(
+    "contributions",
+    metadata,
+    Column("task", Text, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("staleness", Integer, nullable=False),
+    Column("norm", Double, nullable=False),
+    Column("base_version", Integer, nullable=False),
+    Column("carrier", Boolean, nullable=False),
+    Column("version", Integer),
+    Index("contributions_client_seq", "client", "seq"),
+)
+"""Updates that entered, by task. ``version``: the first that contains it, None while it waits in a buffer."""
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seq", Integer),
+    Column("at", Double, nullable=False),
+    Column("task", Text, nullable=False, index=True),
+    Column("client", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", String(80)),
+    Column("norm", Double),
+)
+"""What never entered, without its tensors. ``seq`` is None where the engine held it before it became an event."""
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("patients", Integer),
+    Column("salted", Text),
+    Column("reason", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("outcome", Text),
+    UniqueConstraint("who", "key", name="commands_who_key"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("client", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    PrimaryKeyConstraint("client", "task"),
+)
+"""Tasks that a hospital should stop."""
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("request", Text, ForeignKey("requests.id"), nullable=False, unique=True),
+    Column("envelope", Text, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("issued_at", Double, nullable=False),
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("request", Text, ForeignKey("requests.id"), primary_key=True),
+    Column("client", Text, nullable=False),
+    Column("numbers", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    Column("request", Text, ForeignKey("requests.id"), primary_key=True),
+    Column("removed", JSON, nullable=False),
+    Column("removed_bytes", BigInteger, nullable=False),
+    Column("unreachable", JSON, nullable=False),
+    Column("scanned_at", Double),
+    Column("left", JSON, nullable=False),
+)
+"""``scanned_at`` is None from the moment the rows are gone until a scan has shown that the files are."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+)

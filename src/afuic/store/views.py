@@ -1,0 +1,179 @@
+"""What any process may do with a store, while its one writer works: read it, ask something of the server, note what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from afuic.errors import StoreError
+from afuic.params import Params
+from afuic.store import asking, reading, schema, writing
+from afuic.store.blobs import Blobs
+from afuic.store.database import Database
+from afuic.store.rows import (
+    AuditRow,
+    CertificateRow,
+    Command,
+    ContributionRow,
+    PurgeReport,
+    QuarantineRow,
+    RequestRow,
+    Status,
+    VersionRow,
+)
+
+LIMIT = 100
+
+
+class Views:
+    """A federation's store in a folder and a database. ``federation``: its name; ``agreed``: digest of what its members agreed on."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database, self._blobs = database, blobs
+        with database.reading() as connection:
+            row = connection.execute(select(schema.federation)).first()
+        if row is None:
+            raise StoreError(f"{database.name}: holds no federation; start the server once, which makes it")
+        self.federation: str = row.name
+        self.agreed: str = row.agreed
+        self._theta0: str = row.theta0
+        blobs.require(row.mark)
+
+    def ask(self, command: Command) -> tuple[Command, bool]:
+        """Make a command durable (its ``id`` is given here); False where it was asked before with the same key, which changes nothing.
+
+        Conflict where the key, or the id of a new request, was used for something else.
+        """
+        return asking.ask(self._database, command)
+
+    def audit(self, at: float, who: str, role: str, action: str, subject: str, outcome: str) -> None:
+        """Note who did what, and how it ended."""
+        row = {"who": who, "role": role, "action": action, "subject": subject, "outcome": outcome}
+        with self._database.writing() as connection:
+            texts = {name: writing.plain(value) for name, value in row.items()}
+            connection.execute(insert(schema.audit).values(at=at, **texts))
+
+    def notice(self, client: str, task: str) -> None:
+        """Note that the hospital should stop this task."""
+        with self._database.writing() as connection:
+            writing.upsert(connection, schema.notices, {"client": client, "task": task}, {"task": task})
+
+    def notices(self, client: str) -> list[str]:
+        """Tasks that the hospital should stop."""
+        table = schema.notices
+        with self._database.reading() as connection:
+            query = select(table.c.task).where(table.c.client == client).order_by(table.c.task)
+            return list(connection.execute(query).scalars())
+
+    def clear(self, client: str, task: str | None = None) -> None:
+        """The hospital need not be told of this task any more, or of any."""
+        table = schema.notices
+        mine = [table.c.client == client, *([] if task is None else [table.c.task == task])]
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(*mine))
+
+    def theta0(self) -> Params:
+        """The initial model."""
+        return self._blobs.get(self._theta0)
+
+    def status(self) -> Status:
+        """The federation at a glance."""
+        held, free = self._blobs.size() + self._database.size(), self._blobs.free()
+        with self._database.reading() as connection:
+            return reading.status(connection, held, free)
+
+    def requests(self) -> list[RequestRow]:
+        """All erasure requests in the order in which they were asked for."""
+        with self._database.reading() as connection:
+            return reading.requests(connection)
+
+    def request(self, request: str) -> RequestRow | None:
+        """One request, if there is one of that id."""
+        with self._database.reading() as connection:
+            return next(iter(reading.requests(connection, request)), None)
+
+    def versions(self) -> list[VersionRow]:
+        """All versions of the model, the oldest first, those whose tensors are gone as well."""
+        with self._database.reading() as connection:
+            return reading.versions(connection)
+
+    def version(self, number: int) -> VersionRow | None:
+        """One version, if there is one of that number."""
+        with self._database.reading() as connection:
+            return next(iter(reading.versions(connection, number)), None)
+
+    def model(self, number: int) -> Params:
+        """The model of a version; StoreError where it is not kept or not what was written."""
+        return self._blobs.get(self._kept(number))
+
+    def model_path(self, number: int) -> Path:
+        """The safetensors file of a version; StoreError where it is not kept."""
+        return self._blobs.path(self._kept(number))
+
+    def _kept(self, number: int) -> str:
+        row = self.version(number)
+        if row is None:
+            raise StoreError(f"version {number}: there is none; 'afuic models list' says which there are")
+        if not row.kept:
+            raise StoreError(f"version {number}: its model is not kept any more (retention or a purge); its lineage is")
+        return row.digest
+
+    def contributions(self, client: str | None = None, limit: int = LIMIT) -> list[ContributionRow]:
+        """Updates that entered or wait in a buffer, the newest first."""
+        with self._database.reading() as connection:
+            return reading.contributions(connection, client, limit)
+
+    def quarantined(self, limit: int = LIMIT) -> list[QuarantineRow]:
+        """What never entered, the newest first."""
+        with self._database.reading() as connection:
+            return reading.quarantined(connection, limit)
+
+    def audited(self, limit: int = LIMIT) -> list[AuditRow]:
+        """What was done through the API, the newest first."""
+        with self._database.reading() as connection:
+            return reading.audited(connection, limit)
+
+    def certificates(self) -> list[CertificateRow]:
+        """All certificates in the order of their chain."""
+        with self._database.reading() as connection:
+            return reading.certificates(connection)
+
+    def certificate(self, request: str) -> CertificateRow | None:
+        """The request's certificate, if it has been issued."""
+        with self._database.reading() as connection:
+            return next(iter(reading.certificates(connection, request)), None)
+
+    def verification(self, request: str) -> dict[str, Any] | None:
+        """What the hospital's own verification gave: client, numbers, at."""
+        with self._database.reading() as connection:
+            return reading.verification(connection, request)
+
+    def purge_report(self, request: str) -> PurgeReport | None:
+        """What the request's purge removed; None before it has ended."""
+        with self._database.reading() as connection:
+            return reading.purge_report(connection, request)
+
+    def scan(self, digests: Collection[str]) -> list[str]:
+        """Those of ``digests`` that are in any file of the store, judged by content, and files that cannot be judged."""
+        return self._blobs.found(digests)
+
+    def check(self) -> float:
+        """The ledger identity's gap at the last snapshot; StoreError names the first model that is missing or not what was written."""
+        with self._database.reading() as connection:
+            gap = float(connection.execute(select(schema.federation.c.identity_gap)).scalar_one())
+            names = sorted(writing.used(connection))
+        for name in names:
+            self._check(name)
+        return gap
+
+    def _check(self, name: str) -> None:
+        try:
+            self._blobs.get(name)
+        except StoreError:
+            with self._database.reading() as connection:
+                if writing.unused(connection, [name]):
+                    return
+            raise

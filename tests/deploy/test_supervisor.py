@@ -1,0 +1,171 @@
+"""The supervisor with real processes: they come back, they end, and whatever is killed, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from afuic.deploy import running
+from afuic.deploy.kernel import Family
+from afuic.deploy.supervisor import sweep
+from afuic.errors import StoreError
+from tests.deploy.guarding import place
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans are told by /proc")
+PATIENCE_S = 60.0
+SLEEPS = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
+STUBBORN = [sys.executable, "-S", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"]
+FORKS = [
+    sys.executable,
+    "-S",
+    "-c",
+    "import os, signal, time\n"
+    "for k in range(2):\n"
+    "    if os.fork() == 0:\n"
+    "        signal.signal(15, signal.SIG_IGN)\n"
+    "        if k: os.setsid()\n"
+    "        time.sleep(1000)\n"
+    "time.sleep(1000)\n",
+]
+WIPES = ["/bin/sh", "-c", "env -i sleep 1000 & exec env -i sleep 1000"]
+"""Its children have lost their environment, as nginx's have."""
+
+
+def wait(for_what: Callable[[], object]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not for_what():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+class Guarded:
+    """A guardian with its programs; ``alive``: all of them and all that they started, but not guardian and supervisor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place = place(folder)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **programs: object) -> None:
+        listed = {name: (given if isinstance(given, tuple) else (given, (), None, None)) for name, given in programs.items()}
+        code = [sys.executable, "-m", "tests.deploy.guarding", str(self.place.folder), json.dumps(listed)]
+        self.process = subprocess.Popen(code, cwd=Path(__file__).parents[2])
+        wait(lambda: running.running(self.place) is not None or self.process.poll() is not None)
+
+    def stages(self) -> dict[str, str]:
+        return {name: life["stage"] for name, life in running.read_status(self.place).items()}
+
+    def life(self, name: str) -> dict[str, object]:
+        return running.read_status(self.place).get(name, {"starts": 0, "pid": None})
+
+    def family(self) -> list[int]:
+        path = self.place.run / "sessions.json"
+        noted = json.loads(path.read_text())["sessions"] if path.exists() else {}
+        return Family(self.place.mark, sessions={int(pid): born for pid, born in noted.items()}).members()
+
+    def supervisor(self) -> int:
+        guardian = running.running(self.place)
+        children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+        return int(children[0])
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    it = Guarded(tmp_path)
+    yield it
+    if it.process is not None:
+        running.stop(it.place)
+        it.process.wait()
+    assert Family(it.place.mark).members() == []
+
+
+def test_processes_start_in_the_order_of_their_dependences(guarded, tmp_path):
+    ready = tmp_path / "ready"
+    guarded.start(first=(SLEEPS, (), str(ready), None), second=(SLEEPS, ("first",), None, None))
+    wait(lambda: guarded.stages().get("first") == "starting")
+    time.sleep(1)
+    assert guarded.stages()["second"] == "waiting"
+    ready.touch()
+    wait(lambda: guarded.stages() == {"first": "ready", "second": "ready"})
+
+
+def test_what_ends_is_started_again_and_what_it_left_behind_ends_with_it(guarded):
+    guarded.start(forks=FORKS, other=SLEEPS)
+    wait(lambda: guarded.stages() == {"forks": "ready", "other": "ready"} and len(guarded.family()) == 4)
+    before = guarded.family()
+    os.kill(guarded.life("forks")["pid"], signal.SIGKILL)
+    wait(lambda: guarded.life("forks")["starts"] == 2 and guarded.stages()["forks"] == "ready" and len(guarded.family()) == 4)
+    assert set(before) & set(guarded.family()) == {guarded.life("other")["pid"]}
+
+
+def test_a_crash_loop_is_slowed_down(guarded):
+    guarded.start(crashes=[sys.executable, "-S", "-c", "print('why'); raise SystemExit(3)"], lacking=["/nowhere/program"])
+    wait(lambda: guarded.life("crashes")["starts"] == 3)
+    life = guarded.life("crashes")
+    assert life["failures"] >= 2
+    assert life["last_exit"] == 3
+    assert (guarded.place.log / "crashes.log").read_text().startswith("why\n")
+    assert "again in 2 s" in (guarded.place.log / "supervisor.log").read_text()
+    assert "cannot be started" in (guarded.place.log / "lacking.log").read_text()
+
+
+def test_what_was_handed_over_is_handed_over_again_when_it_is_gone(guarded, tmp_path):
+    gone = tmp_path / "gone"
+    guarded.start(run=(["/bin/true"], (), None, str(gone)))
+    wait(lambda: guarded.life("run")["starts"] >= 2)
+    gone.touch()
+    wait(lambda: guarded.stages()["run"] == "done")
+    assert guarded.life("run")["last_exit"] == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_stopping_ends_what_ignores_it(guarded, how):
+    guarded.start(stubborn=STUBBORN, forks=FORKS, wipes=WIPES)
+    wait(lambda: len(guarded.family()) == 6)
+    family = guarded.family()
+    guarded.process.send_signal(how)
+    assert guarded.process.wait(PATIENCE_S) == 0
+    assert not [pid for pid in family if Path(f"/proc/{pid}").exists()]
+    assert running.running(guarded.place) is None
+
+
+@pytest.mark.parametrize("who", ["guardian", "supervisor"])
+def test_whichever_of_the_two_is_killed_nothing_is_left(guarded, who):
+    guarded.start(stubborn=STUBBORN, forks=FORKS, wipes=WIPES)
+    wait(lambda: len(guarded.family()) == 6)
+    family = guarded.family()
+    supervisor = guarded.supervisor()
+    os.kill(running.running(guarded.place) if who == "guardian" else supervisor, signal.SIGKILL)
+    guarded.process.wait(PATIENCE_S)
+    wait(lambda: not [pid for pid in (*family, supervisor) if Path(f"/proc/{pid}").exists()])
+
+
+def test_what_outlives_both_is_ended_by_the_next_start_or_stop(guarded):
+    guarded.start(stubborn=STUBBORN, forks=FORKS, wipes=WIPES)
+    wait(lambda: len(guarded.family()) == 6)
+    family, supervisor = guarded.family(), guarded.supervisor()
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(running.running(guarded.place), signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    guarded.process.wait(PATIENCE_S)
+    left = [pid for pid in family if Path(f"/proc/{pid}").exists()]
+    assert left, "the test has nothing to show"
+    assert sweep(guarded.place.run, guarded.place.mark, 0.5)
+    wait(lambda: not [pid for pid in family if Path(f"/proc/{pid}").exists()])
+
+
+def test_two_supervisors_of_one_folder_are_one_too_many(guarded):
+    guarded.start(sleeps=SLEEPS)
+    with pytest.raises(StoreError, match="runs already"):
+        running.guard(guarded.place, ())
+
+
+def test_stop_finds_nothing_to_stop(tmp_path):
+    assert running.stop(place(tmp_path)) == 0

@@ -1,0 +1,112 @@
+"""Who may do what: one table over every address and every kind of caller."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.conftest import SALTED, Service
+
+WHO = (None, "operator", "auditor", "hospital-1", "hospital-2")
+WHOLE, PATIENTS = {}, {"patients": 3, "salted": SALTED}
+
+READS = {
+    "status": (401, 200, 200, 200, 200),
+    "requests": (401, 200, 200, 200, 200),
+    "requests/r-none": (401, 404, 404, 404, 404),
+    "models": (401, 200, 200, 200, 200),
+    "models/3": (401, 200, 200, 200, 200),
+    "models/3/file": (401, 200, 403, 200, 200),
+    "certificates": (401, 200, 200, 200, 200),
+    "certificates/r-none": (401, 404, 404, 404, 404),
+    "audit": (401, 200, 200, 403, 403),
+    "inbox": (401, 403, 403, 200, 200),
+    "openapi.json": (401, 200, 200, 200, 200),
+    "nothing-here": (401, 404, 404, 404, 404),
+}
+
+
+@pytest.mark.parametrize("path", READS)
+def test_who_reads_what(trained: Service, path):
+    assert tuple(trained.get(who, path).status_code for who in WHO) == READS[path]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (WHOLE, (401, 202, 403, 202, 403)),
+        (PATIENTS, (401, 403, 403, 202, 403)),
+        ({"client": "nobody"}, (401, 404, 403, 403, 403)),
+    ],
+)
+@pytest.mark.parametrize("place", range(5))
+def test_who_asks_for_what(service: Service, body, expected, place):
+    answer = service.ask(WHO[place], **body)
+    assert answer.status_code == expected[place]
+    assert len(service.driver.book.commands()) == (expected[place] == 202)
+
+
+@pytest.mark.parametrize(
+    ("asker", "expected"), [("operator", (401, 202, 403, 403, 404)), ("hospital-1", (401, 403, 403, 202, 404))]
+)
+@pytest.mark.parametrize("place", range(5))
+def test_only_who_asked_takes_back(service: Service, asker, expected, place):
+    request = service.ask(asker).json()["id"]
+    assert service.call(WHO[place], "POST", f"/v1/requests/{request}/withdraw").status_code == expected[place]
+    assert len(service.driver.book.commands()) == 1 + (expected[place] == 202)
+
+
+def test_a_hospital_sees_its_own_and_nothing_of_others(trained: Service):
+    own, other = trained.ask("hospital-1").json()["id"], trained.ask("hospital-2", client="hospital-2").json()["id"]
+    assert [row["id"] for row in trained.get("hospital-1", "requests").json()] == [own]
+    assert [row["id"] for row in trained.get("auditor", "requests").json()] == [own, other]
+    assert trained.get("hospital-1", f"requests/{other}").status_code == 404
+    status = trained.get("hospital-1", "status").json()
+    assert [row["name"] for row in status["clients"]] == ["hospital-1"]
+    assert status["pending"] == [own]
+    assert len(trained.get("operator", "status").json()["clients"]) == 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Basic b3BlcmF0b3I6",
+        "Bearer forged",
+        "Bearer {half}",
+        "bearer {other case}",
+        "{bare}",
+        "Bearer {twice}",
+    ],
+)
+def test_a_refused_token_says_nothing_about_why(service: Service, header):
+    secret = service.secrets["operator"]
+    forms = {"{half}": secret[:20], "{other case}": secret.swapcase(), "{bare}": secret, "{twice}": f"{secret} {secret}"}
+    for form, value in forms.items():
+        header = header.replace(form, value)
+    without = service.call(None, "GET", "/v1/status")
+    answer = service.call(None, "GET", "/v1/status", headers={"Authorization": header})
+    assert answer.status_code == without.status_code == 401
+    assert answer.content == without.content
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_health_needs_no_token_and_tells_nothing(service: Service):
+    assert service.call(None, "GET", "/healthz").json() == {"ok": True}
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/v1/", "/healthz/", "//healthz"])
+def test_nothing_else_is_open(service: Service, path):
+    assert service.call(None, "GET", path).status_code == 401
+
+
+def test_any_token_of_a_hospital_acts_for_it(service: Service, tmp_path):
+    from afuic.service import tokens
+
+    secret, entry = tokens.issue("second", "hospital", "hospital-1")
+    tokens.write(tmp_path / "tokens.json", [*tokens.read(tmp_path / "tokens.json"), entry])
+    service.secrets["second"] = secret
+    first = service.ask("hospital-1")
+    again = service.ask("second")
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert first.json() == again.json()
