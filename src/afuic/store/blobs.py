@@ -43,9 +43,11 @@ class Blobs:
         name = digest(params)
         content, path = codec.tensor_bytes(_apart(params)), self.path(name)
         if not (path.exists() and path.stat().st_size == len(content)):
+            known = path.parent.exists()
             write_bytes(path, content)
             _sync(path.parent)
-            _sync(self.folder)
+            if not known:
+                _sync(self.folder)
         return name
 
     def get(self, name: str) -> dict[str, torch.Tensor]:
