@@ -1,8 +1,8 @@
 """Kill a writer again and again, at instants drawn at random, and look each time at what it has left. Run as a program of its own.
 
-The writer is a forked process. It counts what it does to the disk and the database (every statement, commit, sync, rename, deletion) and kills
-itself with SIGKILL before the n-th of these. What it had been told was durable it has written down, outside of the store. Syncing is counted
-and not done: the process dies here, not the machine.
+The writer is a forked process. It counts what it does to the disk and the database (every statement, commit, sync, rename, deletion) and
+kills itself with SIGKILL before the n-th of these. What it had been told was durable it has written down, outside of the store. Syncing is
+counted and not done: the process dies here, not the machine.
 """
 
 from __future__ import annotations

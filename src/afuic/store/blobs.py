@@ -30,6 +30,8 @@ class Blobs:
         """Make the folder, for this user alone."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync(self.folder)
+            _sync(self.folder.parent)
 
     def require(self, key: str) -> None:
         """StoreError unless this folder belongs to the database whose mark is ``key``: another's files would be taken for rubbish."""
