@@ -24,6 +24,7 @@ from afuic.store.rows import Command
 
 from .conftest import Place
 from .little import CLASSES, Little, named, vector
+from .postgres import Postgres
 
 ASKED = Command(0, "erase", "r-1", "a", None, None, "why", "operator", "key-1", 50.0)
 
@@ -37,12 +38,16 @@ def test_a_second_writer_is_refused(place: Place, book: Book) -> None:
 
 
 @pytest.mark.deployment
-def test_a_second_writer_of_one_database_is_refused(place: Place, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    if place.url is None:
-        pytest.skip("SQLite's database is in the folder that is locked")
+def test_a_second_writer_of_one_database_is_refused(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("afuic.store.database.LOCK_PATIENCE_S", 0.0)
-    with pytest.raises(StoreError, match="another server writes there"):
-        Book.open(place.url, place.folder.with_name("another"), write=True)
+    url = postgres.database()
+    with (
+        closing(Book.create(url, tmp_path / "one", "f", "x", vector(0, 0))),
+        pytest.raises(StoreError, match="another server writes there"),
+    ):
+        Book.open(url, tmp_path / "another", write=True)
 
 
 def test_newer_tables_are_refused(place: Place, book: Book) -> None:
