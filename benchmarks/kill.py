@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,7 +21,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +97,19 @@ class Run:
         self.phases: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.asked = 0
-        with self._database():
-            self.trial = killed.federation(folder, self.seed)
+        self.trial = killed.federation(folder, self.seed, self.url)
         make_key(self.trial.settings.signing_key)
 
     def play(self, targets: tuple[str, ...]) -> dict[str, Any]:
         """Kill ``targets`` one after the other, then let everything end; what was found."""
         self._serve()
+        try:
+            self._play(targets)
+        finally:
+            self.server.kill()
+        return self._found()
+
+    def _play(self, targets: tuple[str, ...]) -> None:
         due = dict(MILESTONES)
         for number, target in enumerate(targets):
             for share in [s for s in due if s * len(targets) <= number]:
@@ -110,7 +119,6 @@ class Run:
         for what in due.values():
             self._milestone(what)
         self._end()
-        return self._found()
 
     def _serve(self) -> None:
         self.server = Process("serve", str(self.folder), str(self.seed), environment=self.environment)
@@ -228,18 +236,6 @@ class Run:
         finally:
             book.close()
 
-    @contextmanager
-    def _database(self) -> Iterator[None]:
-        before = os.environ.pop(killed.DATABASE, None)
-        if self.url is not None:
-            os.environ[killed.DATABASE] = self.url
-        try:
-            yield
-        finally:
-            os.environ.pop(killed.DATABASE, None)
-            if before is not None:
-                os.environ[killed.DATABASE] = before
-
     def _found(self) -> dict[str, Any]:
         lines = (self.folder / "acknowledged.jsonl").read_text().splitlines()
         with self._book() as book:
@@ -248,23 +244,34 @@ class Run:
         return {"database": kind, "kills": dict(self.kills), "during": dict(self.phases), "starts": self.starts, **found}
 
 
-def campaign(kills: int, seed: int, folder: Path, postgres: Any) -> dict[str, Any]:
-    """As many runs as it takes."""
+def one(seed: int, number: int, kills: int, folder: Path) -> dict[str, Any]:
+    """One run, every second one with a PostgreSQL server of its own."""
+    sys.path.insert(0, str(common.ROOT))
+    from tests.store.postgres import started  # noqa: PLC0415 - the tests are no package of this script's
+
+    place = folder / f"run-{number}"
+    place.mkdir(parents=True)
+    server = started() if number % 2 else None
+    order = TARGETS["postgresql" if server else "sqlite"]
+    try:
+        found = Run(place, seed, number, server).play(tuple(order[i % len(order)] for i in range(kills)))
+    finally:
+        if server is not None:
+            server.stop()
+    print(f"run {number} ({found['database']}): {found['kills']}, faults: {faults(found) or 'none'}", flush=True)
+    return found
+
+
+def campaign(kills: int, seed: int, folder: Path, jobs: int) -> dict[str, Any]:
+    """As many runs as it takes: a kill that found its process ended already does not count."""
     runs: list[dict[str, Any]] = []
-    while (left := kills - sum(sum(run["kills"].values()) for run in runs)) > 0:
-        number = len(runs)
-        place = folder / f"run-{number}"
-        place.mkdir(parents=True)
-        run = Run(place, seed, number, postgres if number % 2 else None)
-        order = TARGETS["sqlite" if run.postgres is None else "postgresql"]
-        count = min(left, PER_RUN)
-        runs.append(run.play(tuple(order[i % len(order)] for i in range(count))))
-        print(f"run {number} ({runs[-1]['database']}): {runs[-1]['kills']}, faults: {faults(runs[-1]) or 'none'}", flush=True)
-    return {
-        "kills": dict(sum((Counter(run["kills"]) for run in runs), Counter())),
-        "faults": sum(len(faults(r)) for r in runs),
-        "runs": runs,
-    }
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        while (left := kills - sum(sum(run["kills"].values()) for run in runs)) > 0:
+            counts = [min(PER_RUN, left - begun) for begun in range(0, left, PER_RUN)]
+            numbers = range(len(runs), len(runs) + len(counts))
+            runs += pool.map(one, repeat(seed), numbers, counts, repeat(folder))
+    total = sum((Counter(run["kills"]) for run in runs), Counter[str]())
+    return {"kills": dict(total), "faults": sum(len(faults(run)) for run in runs), "runs": runs}
 
 
 def main() -> None:
@@ -273,18 +280,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=common.RESULTS / "kill.json", help="the document to write")
     parser.add_argument("--kills", type=int, default=200, help="kills of all kinds (default 200)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
     parser.add_argument("--folder", type=Path, help="where the stores go and stay (default: a temporary folder)")
     options = parser.parse_args()
-    sys.path.insert(0, str(common.ROOT))
-    from tests.store.postgres import started  # noqa: PLC0415 - the tests are no package of this script's
-
     head = common.origin("kill", options.seed)
-    server = started()
-    try:
-        with tempfile.TemporaryDirectory(prefix="afuic-kill-") as scratch:
-            found = campaign(options.kills, options.seed, options.folder or Path(scratch), server)
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="afuic-kill-") as scratch:
+        found = campaign(options.kills, options.seed, options.folder or Path(scratch), options.jobs)
     common.write(options.out, head | found)
     sys.exit(1 if found["faults"] else 0)
 

@@ -53,9 +53,9 @@ def config(seed: int) -> Config:
     return parse(CONFIG | {"seed": seed})
 
 
-def federation(folder: Path, seed: int) -> Trial:
+def federation(folder: Path, seed: int, url: str | None) -> Trial:
     """The trial federation in ``folder``."""
-    more = {"database": os.environ.get(DATABASE), "retention": Retention(snapshot_events=40, versions=5)}
+    more = {"database": url, "retention": Retention(snapshot_events=40, versions=5)}
     return trial(config(seed), folder, **more, engine=Engine(task_deadline_s=4.0), verify_deadline_s=5.0)
 
 
@@ -69,12 +69,12 @@ def note(folder: Path, line: dict[str, Any]) -> None:
 def serve(folder: Path, seed: int) -> None:
     """A server that goes on from whatever is in the folder."""
     begun = time.monotonic()
-    made = federation(folder, seed)
+    made = federation(folder, seed, os.environ.get(DATABASE))
     settings, worker = made.settings, building.worker(made.settings)
     book, clock = book_of(settings, worker), Clock()
     book.append = witnessed(book, folder)  # type: ignore[method-assign]
     clock.start(book.tip().t)
-    kinds = {name: Habits(0.05 * 2**n, twice=0.15, lost=0.03, dies=0.05) for n, name in enumerate(made.names)}
+    kinds = {name: Habits(0.15 * 2**n, twice=0.15, lost=0.03, dies=0.05) for n, name in enumerate(made.names)}
     hospitals = StandIn(
         kinds,
         performing(made.worker, made.groups),
