@@ -17,7 +17,9 @@ HOW = {
 SCORES = {
     "forget_loss": "mean loss on the erased images, nats",
     "forget_accuracy": "accuracy on the erased images",
-    "membership_auc": "membership attack, AUC (0.5: it can tell nothing)",
+    "membership_auc": "membership attack on the loss, AUC (0.5: it can tell nothing)",
+    "forget_images": "erased images scored",
+    "held_out_images": "held-out images that the attack compared them with",
 }
 
 
@@ -81,8 +83,9 @@ def _empirical(predicate: form.Predicate) -> Iterator[str]:
     if not isinstance(found.scores, form.Scores):
         yield "empirical: no scores from the hospital"
         return
+    yield f"empirical: {found.scores.hospital} scored the released model on its own images"
     for name, value in found.scores.numbers.items():
-        yield f"empirical: {found.scores.hospital} measured {SCORES.get(name, name.replace('_', ' '))}: {value:.4g}"
+        yield f"empirical: {SCORES.get(name, name.replace('_', ' '))}: {value:.6g}"
 
 
 def _formal(predicate: form.Predicate) -> Iterator[str]:
