@@ -19,11 +19,7 @@ def upsert(connection: Connection, table: Table, key: Mapping[str, Any], values:
     """Change the row with this key, or put it in."""
     matches: Iterable[ColumnElement[bool]] = (table.c[name] == value for name, value in key.items())
     if connection.execute(update(table).where(*matches).values(**values)).rowcount == 0:
-<<<<<<< HEAD
-        connection.execute(insert(table).values(**{**values, **key}))
-=======
         connection.execute(insert(table).values(**{**key, **values}))
->>>>>>> d-store
 
 
 def use(connection: Connection, kind: str, number: int, digests: Iterable[str]) -> None:
