@@ -18,6 +18,7 @@ AfuicError
 ├── ServiceError           a federation's server cannot be asked, or says no
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
+├── CertificateError       a certificate does not hold, or must not be issued
 ├── TaskStopped            a task was told to stop before its last batch
 ├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
@@ -104,6 +105,10 @@ class Denied(ServiceError):
     def __init__(self, sentence: str, status: int) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class CertificateError(AfuicError):
+    """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
 
 
 class TaskStopped(AfuicError):

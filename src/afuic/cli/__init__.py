@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import afuic
-from afuic.cli import asking, bench, data, inspecting, models, running
+from afuic.cli import asking, bench, data, inspecting, models, running, verifying
 from afuic.cli.common import SETTINGS
 from afuic.cli.guard import Guarded
 
@@ -28,6 +28,9 @@ app.command(epilog="Example: afuic requests r-5f2c81d0a4be --watch")(asking.requ
 app.command(epilog="Example: afuic status --home federation/operator")(asking.status)
 app.command(epilog="Example: afuic certificate r-5f2c81d0a4be --out certificate.json")(asking.certificate)
 app.add_typer(models.app, name="models")
+app.command(epilog="Example: afuic verify certificate-3.json --key server/certificate.pub --model model-42.safetensors")(
+    verifying.verify
+)
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(inspecting.app, name="config")

@@ -1,0 +1,147 @@
+"""From facts to the statement that is signed, and back from signed bytes to a statement."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from afuic.certify import form, limits
+from afuic.certify.canonical import canonical
+from afuic.certify.facts import Facts
+from afuic.errors import CertificateError
+
+
+def statement(facts: Facts) -> dict[str, Any]:
+    """The in-toto Statement as plain JSON values; CertificateError when these facts must not be certified."""
+    if facts.purge.left:
+        raise CertificateError(
+            f"{facts.request.id}: {len(facts.purge.left)} purged tensors were found in the store again; purge once more before certifying"
+        )
+    if facts.request.released_at is None:
+        raise CertificateError(
+            f"{facts.request.id}: no model without the data has been released; there is nothing to certify yet"
+        )
+    try:
+        return form.Statement(
+            type="https://in-toto.io/Statement/v1",
+            subject=(_subject(facts),),
+            predicate_type="urn:afuic:erasure:v1",
+            predicate=_predicate(facts, facts.request.released_at),
+        ).document()
+    except ValidationError as error:
+        raise CertificateError(f"{facts.request.id}: not to be certified, {fault(error)}") from None
+
+
+def parse(payload: bytes) -> form.Statement:
+    """The statement in signed bytes; CertificateError where they are another form, contradict themselves or are written in another way."""
+    try:
+        values = json.loads(payload)
+        found = form.Statement.model_validate(values)
+        same = canonical(found.document()) == payload
+    except ValidationError as error:
+        raise CertificateError(f"the signed content is not a statement of {form.PREDICATE}: {fault(error)}") from None
+    except (ValueError, RecursionError):
+        raise CertificateError("the signed content is not JSON") from None
+    if not same:
+        raise CertificateError("the signed content is not in canonical JSON, so that it could be read in two ways")
+    return found
+
+
+def fault(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    item = error.errors()[0]
+    place = ".".join(str(part) for part in item["loc"])
+    return f"{place + ': ' if place else ''}{item['msg'].removeprefix('Value error, ')}"
+
+
+def utc(seconds: float) -> str:
+    """Seconds since 1970 as RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _subject(facts: Facts) -> form.Subject:
+    name = f"{facts.federation}/model/{facts.after.version}"
+    return form.Subject(name=name, digest={"afuicParams": facts.after.digest.removeprefix("sha256:")})
+
+
+def _predicate(facts: Facts, released_at: float) -> form.Predicate:
+    return form.Predicate(
+        place=form.Place(federation=facts.federation, agreed=facts.agreed, number=facts.number, previous=facts.previous),
+        request=_request(facts),
+        times=_times(facts, released_at),
+        models=form.Models(before=_model(facts.before), after=_model(facts.after)),
+        ledger=form.Ledger(version=facts.books.version, root=form.root_of(facts.books.entries), entries=facts.books.entries),
+        method=form.Method(name=facts.method, source=_line(facts.source), options=dict(facts.options)),
+        software=form.Software(name="afuic", version=facts.software),
+        evidence=form.Evidence(procedural=_procedural(facts), empirical=_empirical(facts), formal=_formal(facts)),
+        unreachable=tuple(map(_line, limits.unreachable(facts))),
+        does_not_prove=limits.does_not_prove(facts),
+    )
+
+
+def _request(facts: Facts) -> form.Request:
+    asked = facts.request
+    scope = form.Scope(hospital=asked.client, whole=asked.patients is None, patients=asked.patients, salted=asked.salted)
+    return form.Request(id=asked.id, scope=scope, asked_by=_line(asked.who), covers=facts.covers)
+
+
+def _times(facts: Facts, released_at: float) -> form.Times:
+    return form.Times(
+        asked=utc(facts.request.asked_at),
+        fenced=utc(facts.fenced_at),
+        released=utc(released_at),
+        purged=utc(facts.purge.scanned_at),
+        verified=None if facts.verification is None else utc(facts.verification.at),
+        issued=utc(facts.issued_at),
+    )
+
+
+def _model(row: Any) -> form.Model:
+    return form.Model(version=row.version, digest=row.digest, contributors=tuple(sorted(row.contained)))
+
+
+def _procedural(facts: Facts) -> form.Procedural:
+    done, purge = facts.done, facts.purge
+    taught = set(done.gone) & set(facts.after.contained) if done.how == "subtracted" else set()
+    return form.Procedural(
+        fence=form.Fence(quarantined=facts.quarantined),
+        removal=form.Removal(
+            how=done.how,
+            contributors=done.gone,
+            norm=done.norm,
+            server_steps="removed" if done.steps_removed else "kept",
+            through_teacher=tuple(sorted(taught)),
+            updates_lost=facts.lost,
+        ),
+        purge=form.Purge(removed=tuple(sorted(purge.removed)), removed_bytes=purge.removed_bytes, found_by_scan=0),
+        notes=tuple(map(_line, done.notes)),
+    )
+
+
+def _empirical(facts: Facts) -> form.Empirical:
+    healing, scores = facts.done.healing, facts.verification
+    return form.Empirical(
+        healing="none" if healing is None else form.Healing(steps=healing[0], gap_before=healing[1], gap_after=healing[2]),
+        scores="none" if scores is None else form.Scores(hospital=facts.request.client, numbers=dict(scores.numbers)),
+    )
+
+
+def _formal(facts: Facts) -> Any:
+    found = facts.done.guarantee
+    if found is None:
+        return "none"
+    return form.Formal(
+        kind="(epsilon, delta)-unlearning",
+        epsilon=found.epsilon,
+        delta=found.delta,
+        sigma=found.sigma,
+        rests_on=tuple(map(_line, found.rests_on)),
+    )
+
+
+def _line(text: str) -> str:
+    """Text from outside on one line, without control characters, of a bounded length."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:1000] or "(nothing)"

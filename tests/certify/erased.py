@@ -1,0 +1,97 @@
+"""A request that has ended, as the store's rows and the core's record tell it: what the tests certify."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from afuic.certify import envelope
+from afuic.certify.facts import Books, Done, Facts, Guarantee, Verification
+from afuic.certify.form import Entry
+from afuic.certify.statement import statement
+from afuic.params import digest
+from afuic.store.rows import PurgeReport, RequestRow, VersionRow
+
+BEFORE = {"w": torch.tensor([4.0, 3.0]), "b": torch.tensor([0.5])}
+RELEASED = {"w": torch.tensor([3.0, 1.0]), "b": torch.tensor([0.25])}
+ASKED = 1_790_000_000.0
+
+
+def hashed(n: int) -> str:
+    """A digest of nothing in particular."""
+    return f"sha256:{n:064x}"
+
+
+REQUEST = RequestRow(
+    id="r-7f3a",
+    client="hospital-1",
+    patients=None,
+    salted=None,
+    reason="Mrs Example asked for it",
+    who="hospital-1",
+    asked_at=ASKED,
+    phase="purging",
+    version_before=41,
+    released_version=42,
+    released_at=ASKED + 65,
+)
+
+
+def row(version: int, model: Any, *contained: str) -> VersionRow:
+    """A version that contains these contributors."""
+    return VersionRow(version, version, 10.0 * version, ASKED, digest(model), contained, "update", True)
+
+
+BOOKS = Books(
+    42,
+    (
+        Entry(kind="origin", names=(), digest=hashed(1)),
+        Entry(kind="contributor", names=("hospital-2@0",), digest=hashed(2)),
+        Entry(kind="server", names=("hospital-1@0", "hospital-2@0"), digest=hashed(3)),
+    ),
+)
+DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, ())
+PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of hospital-2's open task hospital-2/9",), ASKED + 200)
+SCORES = {"forget_loss": 1.5, "forget_accuracy": 0.5, "membership_auc": 0.53, "forget_images": 240.0, "held_out_images": 60.0}
+GUARANTEE = Guarantee(1.0, 0.01, 0.025, ("convex losses", "a secret seed"))
+
+FACTS = Facts(
+    federation="eyes",
+    agreed=hashed(5),
+    number=0,
+    previous=None,
+    request=REQUEST,
+    covers=("r-12", "r-13"),
+    fenced_at=ASKED + 1,
+    issued_at=ASKED + 300,
+    before=row(41, BEFORE, "hospital-1@0", "hospital-2@0"),
+    after=row(42, RELEASED, "hospital-1@0", "hospital-2@0"),
+    books=BOOKS,
+    method="afuic",
+    source="this project",
+    options={"heal": {"lr": 1e-05, "steps": 1000}, "client": None},
+    done=DONE,
+    quarantined=1,
+    lost=0,
+    purge=PURGE,
+    verification=Verification(SCORES, ASKED + 90),
+    software="0.1.0",
+)
+
+
+def patients(facts: Facts) -> Facts:
+    """The same for three patients of the hospital."""
+    return replace(facts, request=replace(REQUEST, patients=3, salted=hashed(77)))
+
+
+def signed(key: Path, count: int = 1) -> list[str]:
+    """A chain of so many certificates."""
+    made: list[str] = []
+    for number in range(count):
+        previous = envelope.digest(made[-1]) if made else None
+        facts = replace(FACTS, number=number, previous=previous, issued_at=FACTS.issued_at + number)
+        made.append(envelope.sign(statement(facts), key))
+    return made
