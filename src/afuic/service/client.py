@@ -171,7 +171,9 @@ def _said(answer: httpx.Response) -> str:
         return Problem.model_validate_json(answer.content).error
     except ValidationError:
         down = answer.status_code >= 500
-        return "the service is not up; repeat the command in a while" if down else "that is no answer of afuic; check the address"
+        return (
+            "the service is not up; repeat the command in a while" if down else "that is no answer of afuic; check the address"
+        )
 
 
 def _seconds(text: str) -> float:
