@@ -29,4 +29,4 @@ def processes(text: str) -> tuple[Process, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(guard(place(Path(sys.argv[1])), processes(sys.argv[2])))
+    sys.exit(guard(place(Path(sys.argv[1])), processes(sys.argv[2]), grace_s=0.5))

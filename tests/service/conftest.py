@@ -49,6 +49,13 @@ class Driver:
         assert task is not None
         self.feed(UpdateArrived(self.t, task.id, client, {"w": torch.tensor(delta)}))
 
+    def populate(self) -> None:
+        """The hospitals join and send an update each: version 3."""
+        for name in HOSPITALS:
+            self.feed(ClientJoined(0.0, name))
+        for place, name in enumerate(HOSPITALS, 1):
+            self.train(name, float(place), 0.0)
+
     def take_up(self) -> None:
         """Whatever was asked for becomes an event."""
         for command in self.book.commands():
@@ -137,8 +144,5 @@ def service(make: Callable[..., Service]) -> Service:
 @pytest.fixture
 def trained(service: Service) -> Service:
     """Three hospitals have joined and sent an update each: version 3."""
-    for name in HOSPITALS:
-        service.driver.feed(ClientJoined(0.0, name))
-    for place, name in enumerate(HOSPITALS, 1):
-        service.driver.train(name, float(place), 0.0)
+    service.driver.populate()
     return service

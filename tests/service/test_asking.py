@@ -92,6 +92,7 @@ def test_a_request_that_is_released_stays(trained: Service):
         {"patients": 0, "salted": SALTED},
         {"patients": True, "salted": SALTED},
         {"patients": "3", "salted": SALTED},
+        {"patients": 3.5, "salted": SALTED},
         {"patients": 10**30, "salted": SALTED},
         {"patients": 3, "salted": SALTED.upper()},
         {"patients": 3, "salted": SALTED, "ids": ["P-0007"]},
@@ -202,6 +203,13 @@ def test_the_inbox_tells_of_an_erasure_the_moment_it_is_asked_for(trained: Servi
     trained.driver.book.notice("hospital-1", task)
     assert trained.get("hospital-1", "inbox").json() == {"cancelled": [task], "fenced": True}
     assert trained.get("hospital-2", "inbox").json() == {"cancelled": [], "fenced": False}
+
+
+def test_a_method_that_is_not_taken_is_told_which_are(service: Service):
+    answer = service.call("operator", "DELETE", "/v1/requests")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    assert set(answer.json()) == {"error"}
 
 
 def test_before_the_server_has_made_its_store_the_api_says_so_and_then_goes_on(service: Service, tmp_path):

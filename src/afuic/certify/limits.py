@@ -63,7 +63,7 @@ def _of_the_measures(facts: Facts) -> Iterator[str]:
         yield "How the released model behaves on the erased images: the hospital sent no scores, so nobody measured it."
     else:
         yield (
-            "That no attack can find a trace: the scores are the hospital's own, of one released model, by one weak attack on the loss; a"
+            "That no attack can find a trace: the scores are the hospital's own, of one released model, by weak measures; a"
             " model trained without the data was not there to compare with."
         )
 

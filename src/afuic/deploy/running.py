@@ -18,7 +18,7 @@ from afuic.deploy import kernel, listing, logs
 from afuic.deploy.kernel import Family
 from afuic.deploy.layout import Layout
 from afuic.deploy.processes import Process
-from afuic.deploy.supervisor import OWN_LOG, STATUS, Supervisor, sweep
+from afuic.deploy.supervisor import GRACE_S, OWN_LOG, STATUS, Supervisor, sweep
 from afuic.errors import ConfigError, StoreError
 from afuic.settings import HOSPITAL_FILE, SERVER_FILE
 from afuic.store.files import holding, read_json, write_bytes
@@ -67,7 +67,7 @@ def start(what: str, folder: Path) -> int:
     return guard(where, LISTINGS[what](where.folder))
 
 
-def guard(where: Place, listed: tuple[Process, ...]) -> int:
+def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -> int:
     """Keep the processes running until SIGTERM or SIGINT; the exit code. StoreError where another supervisor does already.
 
     Returns when nothing of them is left, also when the supervisor itself was killed.
@@ -89,19 +89,19 @@ def guard(where: Place, listed: tuple[Process, ...]) -> int:
         try:
             child = os.fork()
             if not child:
-                _supervise(where, listed, me)
+                _supervise(where, listed, me, grace_s)
             if asked:
                 os.kill(child, signal.SIGTERM)
             code = _await(child)
         finally:
-            sweep(where.run, where.mark)
+            sweep(where.run, where.mark, grace_s)
             (where.run / PID).unlink(missing_ok=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
     return 0 if asked else code
 
 
-def _supervise(where: Place, listed: tuple[Process, ...], parent: int) -> None:
+def _supervise(where: Place, listed: tuple[Process, ...], parent: int, grace_s: float) -> None:
     """The supervisor's process; never returns."""
     code = 1
     try:
@@ -109,7 +109,7 @@ def _supervise(where: Place, listed: tuple[Process, ...], parent: int) -> None:
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         kernel.die_with(parent, signal.SIGTERM)
-        Supervisor(listed, where.run, where.log, where.mark).run(lambda: bool(stopped))
+        Supervisor(listed, where.run, where.log, where.mark, grace_s).run(lambda: bool(stopped))
         code = 0
     except BaseException as error:
         logs.note(where.log, OWN_LOG, f"supervisor: {type(error).__name__}: {error}")

@@ -26,11 +26,19 @@ STATUS, SESSIONS, OWN_LOG = "processes.json", "sessions.json", "supervisor"
 class Supervisor:
     """``run``: its folder for what is known about its processes; ``mark`` tells them from all others on this machine.
 
+    ``grace_s``: how long a process may take to end before it is killed.
+
     One thread only: a process is killed when the thread that started it ends.
     """
 
     def __init__(
-        self, listed: tuple[Process, ...], run: Path, log: Path, mark: str, clock: Callable[[], float] = time.monotonic
+        self,
+        listed: tuple[Process, ...],
+        run: Path,
+        log: Path,
+        mark: str,
+        grace_s: float = GRACE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         processes.check(listed)
         self._listed = {process.name: process for process in listed}
@@ -38,13 +46,13 @@ class Supervisor:
         self._asked = dict.fromkeys(self._listed, clock())
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: dict[int, int] = {}
-        self._folder, self._log, self._mark, self._clock = run, log, mark, clock
+        self._folder, self._log, self._mark, self._grace_s, self._clock = run, log, mark, grace_s, clock
         self._told: dict[str, Life] = {}
 
     def run(self, stop: Callable[[], bool], pause_s: float = 0.2) -> None:
         """Until ``stop``; then nothing that it or its processes have started is left."""
         kernel.adopt()
-        sweep(self._folder, self._mark)
+        sweep(self._folder, self._mark, self._grace_s)
         try:
             while not stop():
                 self.turn()
@@ -54,7 +62,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End everything."""
-        sweep(self._folder, self._mark)
+        sweep(self._folder, self._mark, self._grace_s)
         for pid, code in kernel.reap().items():
             self._reaped(pid, code)
         self._lives = dict.fromkeys(self._listed, Life())
@@ -87,7 +95,7 @@ class Supervisor:
         """What a process leaves behind ends with it, or two of a kind would work side by side."""
         pid = self._children.pop(name).pid
         started = {pid: self._sessions.pop(pid)} if pid in self._sessions else {}
-        Family(self._own(name), kernel.OWN, started).end(GRACE_S)
+        Family(self._own(name), kernel.OWN, started).end(self._grace_s)
         self._set(name, processes.ended(self._lives[name], self._listed[name], code, self._clock()))
 
     def _look(self, name: str, process: Process) -> None:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 import afuic
 from afuic.errors import StoreError
@@ -24,6 +25,8 @@ from afuic.store.book import Book
 
 LOG = logging.getLogger("afuic.service")
 BUSY = "the store cannot be used at the moment; ask again in a while, and tell the operator, whose log says why"
+
+STANDARD = {"Not Found": "there is nothing at this address", "Method Not Allowed": "this address does not take that method"}
 
 
 def create_app(settings: Server, books: Callable[[], Book]) -> FastAPI:
@@ -70,13 +73,17 @@ def _said(request: Request, status: int, sentence: str, headers: dict[str, str] 
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    status = getattr(error, "status_code", 500)
-    sentence = {404: "there is nothing at this address", 405: "this address does not take that method"}.get(status)
-    detail = str(getattr(error, "detail", ""))
-    plain = detail in {"", "Not Found", "Method Not Allowed"}
-    return _said(
-        request, status, (sentence or "the call cannot be answered") if plain else detail, getattr(error, "headers", None)
-    )
+    status, detail = getattr(error, "status_code", 500), str(getattr(error, "detail", ""))
+    sentence = STANDARD.get(detail, detail) or "the call cannot be answered"
+    headers = _allowed(request) if status == 405 else getattr(error, "headers", None)
+    return _said(request, status, sentence, headers)
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """What every route at this address takes; the framework's own header names the first one's alone."""
+    plain = {name: request.scope[name] for name in ("type", "path", "method", "root_path", "headers")}
+    routes = [route for route in (*router.routes, *request.app.routes) if route.matches(dict(plain))[0] is not Match.NONE]
+    return {"Allow": ", ".join(sorted({method for route in routes for method in getattr(route, "methods", None) or ()}))}
 
 
 def _malformed(request: Request, error: Exception) -> Response:

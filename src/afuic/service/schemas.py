@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from afuic.settings import NAME
 
@@ -18,18 +18,41 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 3.0 is 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Field(ge=1, le=MOST_PATIENTS), BeforeValidator(_whole)]
+
+
 class Wire(BaseModel):
     """Strict: an unknown key or another type is refused, never converted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _both_or_neither(schema: dict[str, Any]) -> None:
+    """Say in the schema, too, that ``patients`` and ``salted`` come together: two alternatives, each whole."""
+    every, pair = schema.pop("properties"), ("patients", "salted")
+    given = every | {name: every[name]["anyOf"][0] for name in pair}
+    absent = every | {name: {"type": "null"} for name in pair}
+    needed, closed = schema.pop("required"), {"type": "object", "additionalProperties": False}
+    schema["anyOf"] = [
+        {"title": "Of patients", **closed, "properties": given, "required": [*needed, *pair]},
+        {"title": "Of the whole hospital", **closed, "properties": absent, "required": needed},
+    ]
+    del schema["additionalProperties"]
+
+
 class Ask(Wire):
     """An erasure: of the whole client, or of so many ``patients``, whose ids stay at the hospital; ``salted`` is their digest."""
 
+    model_config = ConfigDict(json_schema_extra=_both_or_neither)
+
     client: Name
     reason: Reason
-    patients: int | None = Field(None, ge=1, le=MOST_PATIENTS)
+    patients: Count | None = None
     salted: str | None = Field(None, pattern=SALTED)
 
     @model_validator(mode="after")

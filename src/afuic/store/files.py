@@ -13,14 +13,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
+from typing import TYPE_CHECKING, Any
 
 from afuic.errors import StoreError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @contextmanager
@@ -102,7 +100,9 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors as safetensors, whole or not at all."""
-    write_bytes(path, save_tensors({name: t.detach().contiguous() for name, t in tensors.items()}))
+    from safetensors.torch import save  # noqa: PLC0415 - a supervisor writes files too, and needs no torch
+
+    write_bytes(path, save({name: t.detach().contiguous() for name, t in tensors.items()}))
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +111,10 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     The copy matters: tensors that point into the file's buffer start at any address, and matrix kernels give other last bits
     on other alignments.
     """
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.torch import load  # noqa: PLC0415
+
     try:
-        return {name: tensor.clone() for name, tensor in load_tensors(path.read_bytes()).items()}
+        return {name: tensor.clone() for name, tensor in load(path.read_bytes()).items()}
     except (OSError, SafetensorError) as error:
         raise StoreError(f"{path}: not a readable safetensors file ({error})") from None

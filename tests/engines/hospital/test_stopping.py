@@ -16,6 +16,8 @@ from afuic.engines.hospital import withdrawals
 from afuic.engines.hospital.desk import Desk
 from afuic.engines.hospital.inbox import Inbox
 from afuic.engines.live.messages import Assignment, Verify
+from afuic.erase.peers.fedosd import Descent
+from afuic.erase.peers.local import Steps
 from afuic.erase.rounds import LocalTraining
 from afuic.params import Params
 from tests.engines.hospital.conftest import NAME, Clinic, order, train, unlearn, verify
@@ -23,8 +25,10 @@ from tests.engines.hospital.conftest import NAME, Clinic, order, train, unlearn,
 Make = Callable[[Params], Assignment]
 WORK: dict[str, Make] = {
     "training": lambda model: train(model, 1),
-    "unlearning": lambda model: unlearn(model, 1),
-    "an order": lambda model: order(model, 1, LocalTraining(steps=6)),
+    "training for the centre of unlearning": lambda model: unlearn(model, 1),
+    "unlearning": lambda model: unlearn(model, 1, own=model),
+    "an order to train": lambda model: order(model, 1, LocalTraining(steps=6)),
+    "an order to descend": lambda model: order(model, 1, Descent(loss="unlearning", steps=Steps(steps=6, batch=8))),
 }
 
 
