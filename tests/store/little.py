@@ -61,7 +61,7 @@ class Little:
         seq, state, opened = book.resume(CLASSES)
         self.seq, self.state, self.opened = seq, state or initial(book.theta0()), opened or Opened()
         self.replayed = 0
-        for self.seq, event in book.events(seq, CLASSES):  # noqa: B020 - the last event's number is where it stands
+        for self.seq, event in book.events(seq, CLASSES):
             self.state, effects = step(self.rules, self.state, event)
             self.opened = self.opened.after(effects, self.state)
             self.replayed += 1
