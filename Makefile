@@ -10,7 +10,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-offline test test-fast check format lock clean
+.PHONY: help setup demo demo-offline test test-deployment test-fast check format lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -26,11 +26,14 @@ demo-offline: setup  ## the same with the target hospital switched off at the mo
 	@$(PYTHON) scripts/keep_previous.py runs/demo-offline
 	@$(BIN)/afuic run demo --out runs/demo-offline --set requests.0.target_online=false --resume
 
-test: check  ## everything CI runs: check, then all tests with coverage
-	@$(PYTEST) "not network" --cov --cov-report=term
+test: check  ## check, then all tests that need no servers, with coverage
+	@$(PYTEST) "not network and not deployment" --cov --cov-report=term
+
+test-deployment: setup  ## the tests that start Flower, PostgreSQL and nginx on this machine
+	@$(PYTEST) "deployment"
 
 test-fast: setup  ## the tests without those that take minutes
-	@$(PYTEST) "not network and not slow" -q
+	@$(PYTEST) "not network and not slow and not deployment" -q
 
 check: setup  ## style, types and the import contract
 	@$(BIN)/ruff check .
