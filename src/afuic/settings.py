@@ -87,10 +87,13 @@ class Gate(Section):
 
 
 class Retention(Section):
-    """How much is kept. Versions pinned by a pending request stay; everything that a purge names goes."""
+    """How much is kept. Versions pinned by a pending request stay; everything that a purge names goes.
 
-    versions: int = Field(10, ge=1, description="models kept, the newest")
-    every: int = Field(10, ge=1, description="every n-th version's model is kept, and every released one")
+    ``versions`` bounds three groups alike: the newest models, the newest of those whose version ``every`` divides, the newest released.
+    """
+
+    versions: int = Field(10, ge=1, description="models kept of each group")
+    every: int = Field(10, ge=1, description="every n-th version's model is kept beyond the newest ones")
     snapshot_events: int = Field(100, ge=1, description="events between two snapshots of the state")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -45,11 +45,12 @@ class Opened:
     jobs: tuple[fx.Calibrate, ...] = ()
     purges: tuple[str, ...] = ()
 
-    def after(self, effects: tuple[fx.Effect, ...], state: State) -> Opened:
-        """With what these effects ask for, without what nobody waits for."""
+    def after(self, event: Event, effects: tuple[fx.Effect, ...], state: State) -> Opened:
+        """With what these effects ask for, without what has ended with the event or is waited for by nobody."""
         wanted = {job.id for job in (state.heal, state.guard, state.ahead) if job is not None}
         jobs = (*self.jobs, *(e for e in effects if isinstance(e, fx.Calibrate)))
         purges = (*self.purges, *(e.request for e in effects if isinstance(e, fx.Purge)))
+        purges = tuple(p for p in purges if not (isinstance(event, ev.Purged) and event.request == p))
         return Opened(tuple(j for j in jobs if j.job in wanted), purges)
 
 
@@ -61,9 +62,9 @@ class Little:
         seq, state, opened = book.resume(CLASSES)
         self.seq, self.state, self.opened = seq, state or initial(book.theta0()), opened or Opened()
         self.replayed = 0
-        for self.seq, event in book.events(seq, CLASSES):  # noqa: B020 - the last event's number is where it stands
+        for self.seq, event in book.events(seq, CLASSES):
             self.state, effects = step(self.rules, self.state, event)
-            self.opened = self.opened.after(effects, self.state)
+            self.opened = self.opened.after(event, effects, self.state)
             self.replayed += 1
         tip = book.tip()
         self.t = tip.t
@@ -76,8 +77,7 @@ class Little:
         after, effects = step(self.rules, self.state, event)
         check(after)
         self.seq = self.book.append(event, self.state, after, effects, at=1e9 + event.t, command=command)
-        self.t, self.state, self.opened = event.t, after, self.opened.after(effects, after)
-        self.last: tuple[Event, tuple[fx.Effect, ...]] = (event, effects)
+        self.t, self.state, self.opened = event.t, after, self.opened.after(event, effects, after)
         return self.seq
 
     def train(self, client: str, *delta: float) -> int:
@@ -88,15 +88,13 @@ class Little:
 
     def calibrate(self, *change: float) -> int:
         """The oldest calibration ends with its student changed by this much."""
-        job, *rest = self.opened.jobs
-        self.opened = replace(self.opened, jobs=tuple(rest))
+        job = self.opened.jobs[0]
         return self.happen(ev.CalibrationDone, job.job, add(job.student, vector(*change)), 1)
 
     def purge(self) -> Any:
         """The oldest purge is carried out and confirmed; its report."""
-        request, *rest = self.opened.purges
+        request = self.opened.purges[0]
         report = self.book.purge(request, self.state.requests[request].gone, self.state, self.opened, self.seq)
-        self.opened = replace(self.opened, purges=tuple(rest))
         self.happen(ev.Purged, request)
         return report
 
@@ -109,7 +107,7 @@ class Little:
         """Something that can happen next, drawn at random; a snapshot now and then."""
         active = [c.name for c in self.state.active()]
         new = next(n for n in NAMES if n not in self.state.clients)
-        kind = draws.choice(["train"] * 12 + ["late", "erase", "patients", "calibrate", "calibrate", "purge", "purge"])
+        kind = draws.choice(["train"] * 8 + ["late", "erase", "erase", "patients"] + ["calibrate", "purge"] * 3)
         if len(active) < 3:
             self.happen(ev.ClientJoined, new)
         elif kind == "purge" and self.opened.purges:

@@ -43,7 +43,9 @@ class Postgres:
         word.write_text(self.password, encoding="utf-8")
         word.chmod(0o644)
         command = [self.bin / "initdb", "-D", self.folder / "data", "-U", "afuic", "--auth=scram-sha-256", f"--pwfile={word}"]
-        subprocess.run([*command, "--encoding=UTF8", "--locale=C", "--no-sync"], check=True, capture_output=True, cwd="/", **self.user)
+        subprocess.run(
+            [*command, "--encoding=UTF8", "--locale=C", "--no-sync"], check=True, capture_output=True, cwd="/", **self.user
+        )
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -62,7 +64,12 @@ class Postgres:
                 command = [self.bin / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder]
                 with (self.folder / "log").open("ab") as log:
                     self.process = subprocess.Popen(
-                        [*command, "-h", "127.0.0.1", "-c", "fsync=off"], stdout=log, stderr=log, cwd="/", start_new_session=True, **self.user
+                        [*command, "-h", "127.0.0.1", "-c", "fsync=off"],
+                        stdout=log,
+                        stderr=log,
+                        cwd="/",
+                        start_new_session=True,
+                        **self.user,
                     )
             try:
                 psycopg.connect(self.url("postgres")).close()

@@ -30,6 +30,8 @@ class Blobs:
         """Make the folder, for this user alone."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _sync(self.folder)
+            _sync(self.folder.parent)
 
     def require(self, key: str) -> None:
         """StoreError unless this folder belongs to the database whose mark is ``key``: another's files would be taken for rubbish."""
@@ -43,9 +45,11 @@ class Blobs:
         name = digest(params)
         content, path = codec.tensor_bytes(_apart(params)), self.path(name)
         if not (path.exists() and path.stat().st_size == len(content)):
+            known = path.parent.exists()
             write_bytes(path, content)
             _sync(path.parent)
-            _sync(self.folder)
+            if not known:
+                _sync(self.folder)
         return name
 
     def get(self, name: str) -> dict[str, torch.Tensor]:

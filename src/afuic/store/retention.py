@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 
+from afuic.protocol.requests import Phase
 from afuic.settings import Retention
 from afuic.store import schema, snapshots
 from afuic.store.writing import release
 
-TERMINAL = ("completed", "superseded", "withdrawn", "failed", "refused")
+TERMINAL = (*(phase.value for phase in Phase if phase.terminal), "refused")
 
 
 def wanted(versions: Iterable[int], released: Iterable[int], pinned: Iterable[int], policy: Retention) -> set[int]:
