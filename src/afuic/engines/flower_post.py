@@ -105,7 +105,7 @@ class Post:
             self._waiting.setdefault(client, {})[task] = _Waiting(task, document, tensors)
 
     def forget(self, client: str, task: str) -> None:
-        """Nobody waits for this task: it is not sent, or its reply goes nowhere."""
+        """Nobody waits for this task: it is not sent, and its failure would interest nobody."""
         self._waiting.get(client, {}).pop(task, None)
         self._sent = {
             message: _Sent(s.client, s.node, s.task, s.challenge, s.wanted and (s.client, s.task) != (client, task))
@@ -138,17 +138,18 @@ class Post:
         return list(self._sent)
 
     def replied(self, message: str, content: Content | None) -> Reply | None:
-        """A reply to a message; None where nobody waits for it or the message was never sent. ``content`` None: it has another form."""
+        """A reply to a message; one that nobody waits for any more is passed on, for the record. None: the message was never sent.
+
+        ``content`` None: it has another form.
+        """
         sent = self._sent.pop(message, None)
         if sent is None:
             log.warning("a reply to a message that is not under way is ignored")
             return None
         self._failures.pop(sent.client, None)
-        if not sent.wanted:
-            return None
         if content is None or content.task != sent.task or not self._proved(sent, content):
             log.error("%s: task %r: %s; nothing of it is used", sent.client, sent.task, UNSIGNED)
-            return Reply(sent.task, sent.client, failure=UNSIGNED)
+            return Reply(sent.task, sent.client, failure=UNSIGNED) if sent.wanted else None
         return Reply(sent.task, sent.client, content.document, content.tensors)
 
     def _proved(self, sent: _Sent, content: Content) -> bool:

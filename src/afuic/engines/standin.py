@@ -55,7 +55,7 @@ class _Due:
 class StandIn:
     """Hospitals by name, with their habits. ``now``: the driver's clock; ``perform`` does a task; ``spoil`` may change any reply.
 
-    ``told``: called with a hospital and the tasks that the server says are durable.
+    ``told``: called with a hospital and the tasks that the server says are durable; ``gone``: whether one is away beyond its habits.
     """
 
     hospitals: Mapping[str, Habits]
@@ -65,6 +65,7 @@ class StandIn:
     seed: int = 0
     spoil: Spoil = lambda reply: reply
     told: Callable[[str, tuple[str, ...]], None] = lambda client, tasks: None
+    gone: Callable[[str], bool] = lambda client: False
     _due: list[_Due] = field(default_factory=list)
     _attempts: dict[str, int] = field(default_factory=dict)
 
@@ -76,7 +77,7 @@ class StandIn:
 
     def present(self) -> frozenset[str]:
         """Hospitals that are not away."""
-        return frozenset(name for name in self.hospitals if self._back(name, self.now()) is None)
+        return frozenset(name for name in self.hospitals if not self._away(name, self.now()))
 
     def send(self, client: str, task: str, document: bytes, tensors: bytes) -> None:
         """Give a hospital a task; it keeps it until its result is known to be durable."""
@@ -89,7 +90,7 @@ class StandIn:
     def receive(self) -> list[Reply]:
         """Whatever has become due."""
         t = self.now()
-        ready = [due for due in self._due if due.t <= t and self._back(due.client, t) is None]
+        ready = [due for due in self._due if due.t <= t and not self._away(due.client, t)]
         self._due = [due for due in self._due if due not in ready]
         return [reply for due in sorted(ready, key=lambda d: d.t) for reply in self._replies(due)]
 
@@ -129,9 +130,8 @@ class StandIn:
     def _place(self, client: str, task: str) -> Path:
         return self.folder / client / hashlib.sha256(task.encode()).hexdigest()[:20]
 
-    def _back(self, client: str, t: float) -> float | None:
-        """When a hospital that is away now comes back; None for one that is here."""
-        return next((end for begin, end in self.hospitals[client].away if begin <= t < end), None)
+    def _away(self, client: str, t: float) -> bool:
+        return self.gone(client) or any(begin <= t < end for begin, end in self.hospitals[client].away)
 
     def _happens(self, due: _Due, what: str, share: float) -> bool:
         return share > 0 and float(stream(self.seed, what, due.task, due.attempt).random()) < share

@@ -11,14 +11,14 @@ import signal
 import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import pytest
 
 from afuic.certify.envelope import verify
+from afuic.certify.keys import load_public
 from afuic.deploy import keys, pki
 from afuic.engines import flower_commands as commands
 from afuic.store.book import Book
@@ -66,10 +66,7 @@ def test_the_outside_reaches_the_fleet_s_endpoint_only(federation: Running) -> N
     trusted = ssl.create_default_context(cafile=str(federation.folder / "ca" / "ca.pem"))
     base = f"https://localhost:{federation.settings.engine.public_port}"
     for path in ("/v1/control/list-runs", "/v1/control/start-run", "/v1/runtime/acquire-task", "/docs", "/"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(urllib.request.Request(base + path, data=b"x"), context=trusted)
-        assert refused.value.code == 403
-        refused.value.close()
+        assert httpx.post(base + path, content=b"x", verify=trusted).status_code == 403
 
 
 def test_a_key_that_is_not_registered_is_refused(federation: Running, tmp_path: Path) -> None:
@@ -164,7 +161,7 @@ def test_an_erasure_ends_with_a_certificate(federation: Running, book: Book) -> 
     book.ask(asked)
     wait("the certificate", lambda: bool(book.certificates()), 400.0)
     (certificate,) = book.certificates()
-    found = verify(certificate.envelope, (federation.folder / "server" / "certificate.pub").read_bytes())
+    found = verify(certificate.envelope, load_public(federation.folder / "server" / "certificate.pub"))
     assert found is not None
     assert book.request("leave").phase == "completed"
     goes_on(book, "hospital-1")

@@ -114,15 +114,26 @@ def test_a_reply_comes_once(mail: Post) -> None:
     assert mail.replied("m-never-sent", answer(parcel, "a")) is None
 
 
-def test_what_is_forgotten_is_not_sent_and_its_reply_goes_nowhere(mail: Post) -> None:
+def test_what_is_forgotten_is_not_sent_and_a_late_reply_is_passed_on(mail: Post) -> None:
     mail.post("a", "a/1", b"d", b"t")
     parcel = out(mail)
     mail.post("a", "a/2", b"d", b"t")
     mail.forget("a", "a/1")
     mail.forget("a", "a/2")
     assert mail.outgoing(0.0) == []
-    assert mail.replied("m-a/1", answer(parcel, "a")) is None
+    assert mail.replied("m-a/1", answer(parcel, "a")) == Reply("a/1", "a", b"done", b"delta")
     assert mail.outgoing(0.0) == []
+
+
+def test_the_failure_of_what_is_forgotten_interests_nobody(mail: Post) -> None:
+    for end in (
+        lambda parcel: mail.failed("m-a/1", "died", 0.0, rest=False),
+        lambda parcel: mail.replied("m-a/1", answer(parcel, "b")),
+    ):
+        mail.post("a", "a/1", b"d", b"t")
+        parcel = out(mail)
+        mail.forget("a", "a/1")
+        assert end(parcel) is None
 
 
 def test_a_forgotten_task_can_be_asked_for_again(mail: Post) -> None:
@@ -131,7 +142,7 @@ def test_a_forgotten_task_can_be_asked_for_again(mail: Post) -> None:
     mail.forget("a", "a/1")
     mail.post("a", "a/1", b"d", b"t")
     assert mail.outgoing(0.0) == []
-    assert mail.replied("m-a/1", answer(parcel, "a")) is None
+    assert mail.replied("m-a/1", answer(parcel, "a")) is not None
     assert out(mail).task == "a/1"
 
 

@@ -83,3 +83,12 @@ def test_a_hospital_that_keeps_failing_is_asked_more_and_more_rarely(live: Make)
     found.turns(100, step_s=0.1)
     # 10 s: fails at about 0.4 s, then after pauses of 1, 2, 4 s and 0.4 s of work each
     assert 3 <= found.state.clients["hospital-1"].tasks <= 5
+
+
+def test_a_verification_that_fails_keeps_nobody_waiting(live: Make) -> None:
+    found = live(spoil=lambda reply: replace(reply, document=b"{}") if reply.task.startswith("verify/") else reply)
+    found.turns(20)
+    request = found.ask("hospital-0")
+    found.until(lambda: bool(found.book.certificates()))
+    assert found.book.verification(request) is None
+    assert found.driver.clock.now() < found.trial.settings.verify_deadline_s

@@ -81,6 +81,12 @@ class Driver:
 
     def run(self, stop: Callable[[], bool], pause_s: float = 0.2) -> None:
         """Turn until ``stop``. While the store cannot be written the driver says so and tries again, more and more rarely."""
+        try:
+            self._run(stop, pause_s)
+        finally:
+            self.calibrator.close()
+
+    def _run(self, stop: Callable[[], bool], pause_s: float) -> None:
         troubles = 0
         while not stop():
             try:
@@ -93,7 +99,6 @@ class Driver:
                 continue
             if not busy:
                 time.sleep(pause_s)
-        self.calibrator.close()
 
     def turn(self) -> bool:
         """One round of everything; whether anything happened. StoreError: something could not be written; ``standing.load`` goes on."""
@@ -164,8 +169,14 @@ class Driver:
         elif isinstance(found, hearing.Scores):
             self.ending.scored(reply.client, found)
         else:
-            self.patience.succeeded(reply.client)
-            self.standing.happen(found)
+            self._arrived(reply, found)
+
+    def _arrived(self, reply: Reply, event: Event) -> None:
+        try:
+            self.standing.happen(event)
+        except ProtocolError as error:
+            self._hold(reply.client, reply.task, Held(str(error)))
+        self.patience.succeeded(reply.client)
 
     def _lost(self, reply: Reply, found: hearing.Lost) -> None:
         """Sent again under the same name: a hospital that has done it answers from what it kept. Often enough, it has failed."""

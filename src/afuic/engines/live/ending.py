@@ -38,19 +38,24 @@ class Ending:
         return any([self._purges(), self._verifications(), self._certificates()])
 
     def scored(self, client: str, scores: Scores) -> None:
-        """The hospital's numbers came."""
-        if self.book.verification(scores.request) is None:
+        """The hospital's numbers came, or will not come."""
+        if scores.numbers is None:
+            log.warning("request %s is not verified by %s: %s", scores.request, client, scores.why)
+        elif self.book.verification(scores.request) is None:
             self.book.record_verification(scores.request, client, scores.numbers, self.clock.at())
         self.standing.open = closed(self.standing.open, scores.request)
 
     def _purges(self) -> bool:
         purges = list(self.standing.open.purges)
         for request in purges:
-            st = self.standing
-            report = self.book.purge(request, st.state.requests[request].gone, st.state, st.open, st.seq)
-            st.happen(ev.Purged(self.clock.now(), request))
-            log.info("request %s purged: %d tensors, %d out of reach", request, len(report.removed), len(report.unreachable))
+            self._purge(request)
+            self.standing.happen(ev.Purged(self.clock.now(), request))
         return bool(purges)
+
+    def _purge(self, request: str) -> None:
+        st = self.standing
+        report = self.book.purge(request, st.state.requests[request].gone, st.state, st.open, st.seq)
+        log.info("request %s purged: %d tensors, %d out of reach", request, len(report.removed), len(report.unreachable))
 
     def _verifications(self) -> bool:
         """Nobody waits longer than until the deadline; one whose numbers are durable, from before a restart, is over."""
@@ -83,8 +88,11 @@ class Ending:
 
     def _certify(self, request: str) -> bool:
         """A certificate that cannot be made is tried again; the request has ended all the same, and the log says what is wrong."""
+        report = self.book.purge_report(request)
         if self.certifier is None:
             return False
+        if report is not None and report.left:
+            self._purge(request)
         try:
             envelope, digest = self.certifier(facts_of(self.settings, self.standing, request))
         except (CertificateError, ConfigError) as error:

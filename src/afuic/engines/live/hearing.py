@@ -40,10 +40,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of a verification."""
+    """A verification has ended: its numbers, or why there are none."""
 
     request: str
-    numbers: dict[str, float]
+    numbers: dict[str, float] | None
+    why: str = ""
 
 
 Meaning = Event | Ignored | Lost | Failed | Held | Scores
@@ -112,6 +113,5 @@ def _scores(reply: Reply, request: str, gate: Gate, state: State) -> Meaning:
     answer = gate.read(reply, state.model)
     if isinstance(answer, Answer) and answer.numbers is not None:
         return Scores(request, answer.numbers)
-    return Ignored(
-        answer.reason if isinstance(answer, Held) else plain(answer.failed or "a model came where numbers were expected")
-    )
+    why = answer.reason if isinstance(answer, Held) else plain(answer.failed or "a model came where numbers were expected")
+    return Scores(request, None, why)
