@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from afuic.config import Config
 from afuic.protocol import initial, step
-from afuic.protocol.events import ClientJoined, EraseRequested, Event, UpdateArrived
+from afuic.protocol.events import ClientJoined, EraseRequested, Event, RequestWithdrawn, UpdateArrived
 from afuic.service import tokens
 from afuic.service.app import create_app
 from afuic.service.tokens import Token
@@ -36,9 +36,10 @@ class Driver:
         self.book = Book.create(url, folder, "phantoms", "sha256:" + "0" * 64, THETA0)
         self.state = initial(THETA0)
         self.t = 0.0
+        self.rules = RULES
 
     def feed(self, event: Event, command: int | None = None) -> None:
-        after, effects = step(RULES, self.state, event)
+        after, effects = step(self.rules, self.state, event)
         self.book.append(event, self.state, after, effects, at=1000.0 + event.t, command=command)
         self.state = after
 
@@ -60,7 +61,15 @@ class Driver:
         """Whatever was asked for becomes an event."""
         for command in self.book.commands():
             self.t += 1
-            self.feed(EraseRequested(self.t, command.request, command.client, command.patients, command.salted), command.id)
+            event: Event = RequestWithdrawn(self.t, command.request)
+            if command.kind == "erase":
+                event = EraseRequested(self.t, command.request, command.client, command.patients, command.salted)
+            self.feed(event, command.id)
+
+    def take_back(self) -> None:
+        """The same where healing takes a while, so that a request can still be taken back."""
+        self.rules = SETS["afuic-no-guard"]
+        self.take_up()
 
 
 def request(app: FastAPI, method: str, path: str, **how: Any) -> httpx.Response:

@@ -112,7 +112,8 @@ class Running:
             self.process = subprocess.Popen(command, env=environment, stderr=log, stdout=log, start_new_session=True)
         until = time.monotonic() + 120
         while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < until, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.2)
 
     def kill(self, number: int = signal.SIGKILL) -> int:

@@ -14,7 +14,7 @@ from afuic.settings import LOOPBACK, Api, Server, load
 from afuic.store.book import Book
 
 USAGE = "usage: python -m afuic.service FEDERATION.toml"
-CONNECTIONS = 128
+CONNECTIONS, HEADER_BYTES = 128, 16384
 
 
 def configured(settings: Server) -> uvicorn.Config:
@@ -31,7 +31,10 @@ def configured(settings: Server) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=True,
+        forwarded_allow_ips="127.0.0.1,::1",
+        http="h11",
+        h11_max_incomplete_event_size=HEADER_BYTES,
         ws="none",
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=10,

@@ -170,7 +170,10 @@ def _said(answer: httpx.Response) -> str:
     try:
         return Problem.model_validate_json(answer.content).error
     except ValidationError:
-        return "the answer is not of afuic; something else may be listening there"
+        down = answer.status_code >= 500
+        return (
+            "the service is not up; repeat the command in a while" if down else "that is no answer of afuic; check the address"
+        )
 
 
 def _seconds(text: str) -> float:
