@@ -109,15 +109,34 @@ def test_only_fleet_and_api_are_open_and_secrets_are_in_no_log(federation):
 def test_stopping_leaves_nothing_and_starting_goes_on(federation):
     where = running.place(federation)
     before = status(federation).events
-    noted = json.loads((where.run / "sessions.json").read_text())["sessions"]
-    family = Family(where.mark, sessions={int(number): born for number, born in noted.items()})
-    members = family.members()
-    assert len(members) >= 9
+    family = _family(federation)
+    assert len(family.members()) >= 9
     assert "processes ended" in afuic("deploy", "stop", federation)
     assert not family.members()
-    assert not [number for number in members if Path(f"/proc/{number}").exists()]
-    afuic("deploy", "local", federation, "--detach")
-    assert status(federation).events >= before
-    guardian = running.running(where)
-    os.kill(guardian, signal.SIGKILL)
-    wait(lambda: not Family(where.mark).members())
+    with _foreground(federation) as command:
+        wait(lambda: _sure(lambda: status(federation).events >= before and all(c.online for c in status(federation).clients)))
+        family = _family(federation)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(PATIENCE_S) == 130
+    assert not family.members()
+    assert running.running(where) is None
+
+
+def test_it_ends_with_the_command_that_shows_it(federation):
+    where = running.place(federation)
+    with _foreground(federation) as command:
+        wait(lambda: running.running(where) is not None and bool(Family(where.mark).members()))
+        command.kill()
+        command.wait(PATIENCE_S)
+    wait(lambda: running.running(where) is None and not _family(federation).members())
+
+
+def _family(folder: Path) -> Family:
+    where = running.place(folder)
+    noted = json.loads((where.run / "sessions.json").read_text())["sessions"]
+    return Family(where.mark, sessions={int(number): born for number, born in noted.items()})
+
+
+def _foreground(folder: Path) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "afuic.cli", "deploy", "local", str(folder)]
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

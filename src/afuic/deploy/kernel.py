@@ -18,8 +18,8 @@ from pathlib import Path
 VARIABLE, OWN = "AFUIC_SUPERVISED", "AFUIC_PROCESS"
 _PDEATHSIG, _SUBREAPER = 1, 36
 _PROC = Path("/proc")
-_SESSION, _START = 3, 19
-"""Fields of /proc/PID/stat after the program's name."""
+_SESSION, _START, _ENDED = 3, 19, ("Z", "X")
+"""Fields of /proc/PID/stat after the program's name, and the states, the first field, of what has ended."""
 
 
 def _prctl(option: int, value: int) -> None:
@@ -46,9 +46,12 @@ def dying_with_me() -> Callable[[], None]:
 
 
 def born(pid: int) -> int | None:
-    """When the process began, in the kernel's ticks since the machine's start: with the number it names a process for good."""
+    """When the process began, in the kernel's ticks since the machine's start: with the number it names a process for good.
+
+    None where there is none, or it has ended and only its parent has not heard so.
+    """
     stat = _stat(pid)
-    return None if stat is None else int(stat[_START])
+    return None if stat is None or stat[0] in _ENDED else int(stat[_START])
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Family:
     def holds(self, pid: int) -> bool:
         """Whether that process is one of them."""
         stat = _stat(pid)
-        if stat is None or stat[0] == "Z":
+        if stat is None or stat[0] in _ENDED:
             return False
         leader = int(stat[_SESSION])
         return (leader in self.sessions and born(leader) in {None, self.sessions[leader]}) or self._marked(pid)

@@ -95,6 +95,7 @@ def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -
             code = _await(child)
         finally:
             sweep(where.run, where.mark, grace_s)
+            kernel.reap()
             (where.run / PID).unlink(missing_ok=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
