@@ -2,7 +2,8 @@
 
 Each run is a federation of its own on phantoms, with real training: one hospital leaves, patients of another are withdrawn, a third is away
 when its erasure is asked for and comes back with an old update. Killed are the server, the process that asks (the API's writer), and
-PostgreSQL's server in every second run. Afterwards everything that had been acknowledged is looked for in the store, and the store is
+PostgreSQL's server in every second run. Kills of the server are aimed at unlearning, healing, purges and certificates while there are any,
+else at random instants, and what was under way is read from the store of the dead server. Afterwards everything that had been acknowledged is looked for in the store, and the store is
 replayed. Writes benchmarks/results/kill.json. 200 kills take about an hour on two cores.
 
     python benchmarks/kill.py --kills 200
@@ -14,8 +15,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from typing import Any
 
 import common
 import killed
+from process import Process
 from verdict import faults, verdict
 
 from afuic.certify.keys import make_key
@@ -37,48 +37,21 @@ from afuic.rng import stream
 from afuic.store.book import Book
 from afuic.store.rows import RequestRow
 
-SCRIPT = Path(__file__).with_name("killed.py")
 PATIENCE_S = 300.0
 PER_RUN = 20
 ENDED = {"completed", "superseded", "withdrawn", "failed", "refused"}
 WHOLE, PATIENTS, AWAY = "hospital-0", "hospital-1", "hospital-2"
 MILESTONES = {0.1: "whole", 0.35: "patients", 0.5: "leave", 0.6: "away", 0.85: "return"}
+AIMS = {
+    "whole": ("EraseRequested", "CalibrationDone", "purge", "certify"),
+    "patients": ("EraseRequested", "ScrubArrived", "purge", "record_verification"),
+    "away": ("EraseRequested", "purge", "certify", "snapshot"),
+}
+AIM_S = 8.0
 TARGETS = {
     "sqlite": ("server", "server", "asker", "server"),
     "postgresql": ("server", "database", "asker", "server", "database"),
 }
-
-
-class Process:
-    """A process of its own group whose first line says that it is ready."""
-
-    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
-        command = [sys.executable, str(SCRIPT), *arguments]
-        with (Path(arguments[1]) / "errors.log").open("ab") as errors:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, env=environment, start_new_session=True
-            )
-        self.said: list[str] = []
-
-    def ready(self) -> str | None:
-        """Its first line; None where it ended without one."""
-        if not self.said and self.process.stdout is not None:
-            self.said.append(self.process.stdout.readline().decode())
-        return self.said[0] or None
-
-    def kill(self) -> bool:
-        """Kill it alone, not what it has started; False where it had ended by itself."""
-        alive = self.process.poll() is None
-        if alive:
-            os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.close()
-        return alive
-
-    def close(self) -> None:
-        """Let go of what it said."""
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 class Run:
@@ -97,6 +70,8 @@ class Run:
         self.phases: Counter[str] = Counter()
         self.kills: Counter[str] = Counter()
         self.asked = 0
+        self.offset, self.aims = 0, list[str]()
+        self.aimed: Counter[str] = Counter()
         self.trial = killed.federation(folder, self.seed, self.url)
         make_key(self.trial.settings.signing_key)
 
@@ -114,7 +89,6 @@ class Run:
         for number, target in enumerate(targets):
             for share in [s for s in due if s * len(targets) <= number]:
                 self._milestone(due.pop(share))
-            self.phases[self._phase()] += 1
             getattr(self, f"_kill_{target}")()
         for what in due.values():
             self._milestone(what)
@@ -134,14 +108,34 @@ class Run:
             self.starts.append(json.loads(line))
 
     def _kill_server(self) -> None:
-        """Mostly while it works, sometimes while it starts."""
-        if self.draws.random() < 0.8:
+        """While an erasure is worked on, aimed at what is dangerous; else mostly while it works, sometimes while it starts."""
+        if self.aims:
+            self._wait_ready()
+            self._aim(self.aims.pop())
+        elif self.draws.random() < 0.8:
             self._wait_ready()
             time.sleep(self.draws.uniform(0.0, 2.0))
         else:
             time.sleep(self.draws.uniform(0.0, 4.0))
-        self.kills["server"] += self.server.kill()
+        self._struck("server", self.server.kill())
         self._serve()
+
+    def _aim(self, what: str) -> None:
+        """Until that has begun or happened since the last look, and a little longer; in vain it is a kill at a random instant."""
+        path, until = self.folder / "acknowledged.jsonl", time.monotonic() + AIM_S
+        while time.monotonic() < until:
+            if f'"{what}"'.encode() in path.read_bytes()[self.offset :]:
+                self.aimed[what] += 1
+                break
+            time.sleep(0.002)
+        time.sleep(self.draws.uniform(0.0, 0.05))
+        self.offset = path.stat().st_size
+
+    def _struck(self, target: str, alive: bool) -> None:
+        """Count a kill, and what was under way: nothing moves in the store of a server that is dead."""
+        self.kills[target] += alive
+        if alive and target == "server":
+            self.phases[self._phase()] += 1
 
     def _kill_asker(self) -> None:
         """While it asks for something that will be refused, so that any number can be asked for."""
@@ -152,13 +146,16 @@ class Run:
         self._wait_ready()
         time.sleep(self.draws.uniform(0.0, 1.5))
         self.postgres.kill()
-        self.kills["database"] += 1
+        self._struck("database", True)
         time.sleep(self.draws.uniform(0.0, 0.5))
         self.postgres.start()
 
     def _milestone(self, what: str) -> None:
         self._wait_ready()
         away = self.folder / f"away-{AWAY}"
+        if what in AIMS:
+            self.offset = (self.folder / "acknowledged.jsonl").stat().st_size if self.starts else 0
+            self.aims = list(reversed(AIMS[what]))
         if what == "leave":
             self._until(lambda book: any(c.name == AWAY and c.task for c in book.status().clients))
             away.touch()
@@ -187,7 +184,7 @@ class Run:
             asker = Process("ask", str(self.folder), json.dumps(command), environment=self.environment)
             if kill and asker.ready() is not None:
                 time.sleep(self.draws.uniform(0.0, 0.1))
-                self.kills["asker"] += asker.kill()
+                self._struck("asker", asker.kill())
                 kill = False
             elif asker.process.wait() == 0:
                 asker.close()
@@ -223,10 +220,15 @@ class Run:
             return False
 
     def _phase(self) -> str:
-        """What is under way, for the record of when a kill struck."""
+        """What is under way in the store: phases of requests, and "uncertified" for one that has ended without its certificate yet."""
         rows: list[RequestRow] = []
-        self._holds(lambda book: rows.extend(r for r in book.requests() if r.phase not in ENDED))
-        return ", ".join(sorted({r.phase for r in rows})) or "training"
+        certified: list[str] = []
+        seen = self._holds(
+            lambda book: (rows.extend(book.requests()), certified.extend(c.request for c in book.certificates()))
+        )
+        under_way = {r.phase for r in rows if r.phase not in ENDED}
+        under_way |= {"uncertified" for r in rows if r.phase == "completed" and r.id not in certified}
+        return ", ".join(sorted(under_way)) or ("training" if seen else "no store yet")
 
     @contextmanager
     def _book(self) -> Iterator[Book]:
@@ -241,7 +243,14 @@ class Run:
         with self._book() as book:
             found = verdict(self.trial, book, [json.loads(line) for line in lines])
         kind = "sqlite" if self.url is None else "postgresql"
-        return {"database": kind, "kills": dict(self.kills), "during": dict(self.phases), "starts": self.starts, **found}
+        return {
+            "database": kind,
+            "kills": dict(self.kills),
+            "server_killed_during": dict(self.phases),
+            "aimed": dict(self.aimed),
+            "starts": self.starts,
+            **found,
+        }
 
 
 def one(seed: int, number: int, kills: int, folder: Path) -> dict[str, Any]:

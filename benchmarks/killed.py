@@ -31,6 +31,7 @@ from afuic.store.book import Book
 from afuic.store.rows import Command
 
 DATABASE, INLINE = "AFUIC_KILL_DATABASE", "AFUIC_KILL_INLINE"
+BEGINS = ("purge", "certify", "snapshot", "record_verification")
 CONFIG: dict[str, Any] = {
     "name": "kill",
     "methods": ["afuic"],
@@ -73,6 +74,8 @@ def serve(folder: Path, seed: int) -> None:
     settings, worker = made.settings, building.worker(made.settings)
     book, clock = book_of(settings, worker), Clock()
     book.append = witnessed(book, folder)  # type: ignore[method-assign]
+    for name in BEGINS:
+        setattr(book, name, announced(getattr(book, name), name, folder))
     clock.start(book.tip().t)
     kinds = {name: Habits(0.15 * 2**n, twice=0.15, lost=0.03, dies=0.05) for n, name in enumerate(made.names)}
     hospitals = StandIn(
@@ -108,6 +111,16 @@ def witnessed(book: Book, folder: Path) -> Any:
         return seq
 
     return appended
+
+
+def announced(method: Any, name: str, folder: Path) -> Any:
+    """A method of the book that notes when it begins, so that a kill can be aimed at its middle."""
+
+    def begun(*arguments: Any, **more: Any) -> Any:
+        note(folder, {"begins": name})
+        return method(*arguments, **more)
+
+    return begun
 
 
 def ask(folder: Path, values: dict[str, Any]) -> None:
