@@ -3,8 +3,8 @@
 Each run is a federation of its own on phantoms, with real training: one hospital leaves, patients of another are withdrawn, a third is away
 when its erasure is asked for and comes back with an old update. Killed are the server, the process that asks (the API's writer), and
 PostgreSQL's server in every second run. Kills of the server are aimed at unlearning, healing, purges and certificates while there are any,
-else at random instants, and what was under way is read from the store of the dead server. Afterwards everything that had been acknowledged is looked for in the store, and the store is
-replayed. Writes benchmarks/results/kill.json. 200 kills take about an hour on two cores.
+else at random instants; what was under way is read from the store of the dead server. Afterwards everything acknowledged is looked for
+in the store, which is then replayed. Writes benchmarks/results/kill.json. 200 kills take about an hour on two cores.
 
     python benchmarks/kill.py --kills 200
 """
