@@ -33,7 +33,10 @@ def measure(out: Path, part: str, work: Path, seed: int) -> None:
     """Measure a part and put it into the document."""
     head, begun = common.origin("deployment", seed), time.monotonic()
     found = PARTS[part](work, seed)
-    took = {"took_s": round(time.monotonic() - begun), "load_after": common.origin("deployment", seed)["machine"]["load_before"]}
+    took = {
+        "took_s": round(time.monotonic() - begun),
+        "load_after": common.origin("deployment", seed)["machine"]["load_before"],
+    }
     common.write(out, {**head, **before(out), part: {**head, **took, **found}})
 
 
@@ -47,7 +50,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=common.RESULTS / "deployment.json", help="the document to write")
-    parser.add_argument("--part", action="append", choices=list(PARTS), help="measure it anew (default: those that are missing)")
+    parser.add_argument(
+        "--part", action="append", choices=list(PARTS), help="measure it anew (default: those that are missing)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="where stores and federations go and stay (default: a temporary folder)")
     options = parser.parse_args()

@@ -1,8 +1,9 @@
 """The parts ``store`` and ``recovery`` of benchmarks/deployment.py: a server's store as it grows, and starts from copies of it.
 
 What the server's loop does with an update is done as there: the protocol's step, the append, snapshot and sweep when they are due. The
-updates are small random ones of three hospitals in turn. The store grows in memory (/dev/shm), where nothing waits for a disk; what an append takes on a disk is measured on a
-new store and on a copy of the grown one. ``python benchmarks/stored.py FOLDER SEED`` is one start, timed by itself.
+updates are small random ones of three hospitals in turn. The store grows in memory, where nothing waits for a disk; what an append takes
+on a disk is measured on a new store and on a copy of the grown one. ``python benchmarks/stored.py FOLDER SEED`` is one start, timed by
+itself.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from afuic.protocol.events import ClientJoined, UpdateArrived  # noqa: E402
 from afuic.rng import key  # noqa: E402
 
 EVERY, APPENDED, MB = 500, 200, 1e6
+MEMORY = Path("/dev/shm")  # noqa: S108 - a fresh folder in it
 MARKS = (100, 1000, 10000)
 NEARLY = 95
 """Events after the last snapshot, of at most 100, at which a copy is taken: a start from it is one of the longest there are."""
@@ -112,8 +114,7 @@ def federation(folder: Path, seed: int) -> Trial:
 
 def grown(work: Path, seed: int, updates: int) -> dict[str, Any]:
     """A store of so many updates, looked at every 500; copies for ``recovery`` are left in ``work``."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else work) as place:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else work) as place:
         found = _grown(Path(place), work, seed, updates)
     disk = {"fsync_ms": milliseconds(synced(work)), "new": appended(work / "new", seed, new=True)}
     return {**found, "disk": {**disk, "grown": appended(work / f"events-{MARKS[-1]}", seed, new=False)}}
@@ -133,7 +134,12 @@ def _grown(folder: Path, work: Path, seed: int, updates: int) -> dict[str, Any]:
     gap = growing.book.check()
     growing.book.close()
     model = sum(t.numel() * t.element_size() for t in growing.standing.state.model.values())
-    return {"model_mb": model / MB, "retention": growing.trial.settings.retention.model_dump(), "identity_gap": gap, "rows": rows}
+    return {
+        "model_mb": model / MB,
+        "retention": growing.trial.settings.retention.model_dump(),
+        "identity_gap": gap,
+        "rows": rows,
+    }
 
 
 def appended(start: Path, seed: int, *, new: bool) -> dict[str, float]:
