@@ -32,7 +32,7 @@ from afuic.store.rows import ContributionRow, RequestRow
 
 PATIENCE_S, POLL_S = 3600.0, 2.0
 LEAVES, SLOW, SLOWER = "hospital-1", "hospital-2", 10
-WINDOW_S, WARM = 180.0, 2
+WINDOW_S, WARM = 240.0, 2
 UPDATES, MB = 24, 1e6
 SIZES = {"1 MB": "sized:megabyte", "45 MB": "sized:large"}
 PROGRAMS = {"SuperLink": "flower-superlink", "ServerApp": "afuic.engines.flower serverapp", "API": "afuic.service"}
@@ -81,7 +81,8 @@ class Federation:
 
     def warm(self) -> None:
         """Until every hospital has sent some updates."""
-        self.until(lambda book: all(client.applied >= WARM for client in book.status().clients))
+        names = {hospital.name for hospital in self.settings.hospitals}
+        self.until(lambda book: names == {client.name for client in book.status().clients if client.applied >= WARM})
         self.load()
 
 
