@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from afuic import __version__
 from afuic.engines.worker import Worker
 from afuic.evaluate.judge import Judge
 from afuic.params import Params
@@ -43,7 +44,8 @@ def origin(benchmark: str, seed: int) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "load_before": round(os.getloadavg()[0], 2),
         },
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("afuic", "torch", "numpy")},
+        "versions": {"python": platform.python_version(), "afuic": __version__}
+        | {name: version(name) for name in ("torch", "numpy")},
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import deployed
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -21,6 +22,7 @@ from afuic.report.svg import INK, drawing, looks, percent_axis
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "figures"
 RESULTS = ROOT / "benchmarks" / "results" / "erasure.json"
+DEPLOYMENT = RESULTS.with_name("deployment.json")
 LEAD_S = 180.0
 LEAST_SPAN = 0.08
 ACCURACY, FORGET, ASR = 1, 2, 3
@@ -75,16 +77,22 @@ def _since(curve: Sequence[Sequence[float | None]], released_s: float, column: i
     return pairs[:, 0], pairs[:, 1]
 
 
+def drawn() -> dict[str, bytes]:
+    """Every figure of the page by its name."""
+    document, deployment = (json.loads(path.read_text(encoding="utf-8")) for path in (RESULTS, DEPLOYMENT))
+    made = {name: draw(document, column, title) for name, (column, title) in FIGURES.items()}
+    return {**made, "deployment-store": deployed.figure(deployment["store"], deployment["recovery"])}
+
+
 def main() -> None:
     """Write the figures or check them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a figure is not up to date")
     given = parser.parse_args()
-    document = json.loads(RESULTS.read_text(encoding="utf-8"))
     FOLDER.mkdir(exist_ok=True)
     stale = []
-    for name, (column, title) in FIGURES.items():
-        path, made = FOLDER / f"{name}.svg", draw(document, column, title)
+    for name, made in drawn().items():
+        path = FOLDER / f"{name}.svg"
         if not path.exists() or path.read_bytes() != made:
             stale.append(path.name)
         if not given.check:

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import deployed
 from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -187,7 +188,19 @@ def _points(score: float) -> str:
     return f"{100 * score:.1f}"
 
 
-TABLES: Mapping[str, Callable[[Document], str]] = {"overhead": overhead, "scale": scale, "erasure": erasure, "search": search}
+def deployment(document: Document) -> str:
+    """What a deployment costs; its parts were measured apart."""
+    return deployed.page(document, _table, provenance)
+
+
+TABLES: Mapping[str, Callable[[Document], str]] = {
+    "overhead": overhead,
+    "scale": scale,
+    "erasure": erasure,
+    "search": search,
+    "deployment": deployment,
+}
+MEASURED_APART = {"deployment"}
 
 
 def block(name: str, measured: Path) -> str:
@@ -195,7 +208,8 @@ def block(name: str, measured: Path) -> str:
     if not measured.exists():
         return NOTHING
     document = json.loads(measured.read_text(encoding="utf-8"))
-    return f"{provenance(document)}\n\n{TABLES[name](document)}"
+    head = "" if name in MEASURED_APART else f"{provenance(document)}\n\n"
+    return head + TABLES[name](document)
 
 
 def provenance(document: Document) -> str:

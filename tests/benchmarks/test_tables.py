@@ -22,10 +22,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_the_figures_are_up_to_date() -> None:
     import figures
 
-    document = json.loads(figures.RESULTS.read_text(encoding="utf-8"))
-    for name, (column, title) in figures.FIGURES.items():
-        drawn = (figures.FOLDER / f"{name}.svg").read_bytes()
-        assert figures.draw(document, column, title) == drawn, "run benchmarks/figures.py"
+    for name, made in figures.drawn().items():
+        assert (figures.FOLDER / f"{name}.svg").read_bytes() == made, "run benchmarks/figures.py"
         assert f"figures/{name}.svg" in PAGE
 
 
@@ -84,6 +82,53 @@ def test_the_search_writes_what_its_table_reads() -> None:
     assert tuple(tables.SEARCHED) == search.SCORED
     assert search.PHASES == ("released", "final")
     assert {len(settings) for name, settings in search.candidates().items() if name != "knot"} == {6}
+
+
+def test_the_deployment_shows_what_was_measured_and_says_what_was_not(tmp_path: Path) -> None:
+    import tables
+
+    head = json.loads((tables.RESULTS / "overhead.json").read_text(encoding="utf-8"))
+    spans = {"before": (300.0, 30, 4), "during": (200.0, 20, 2), "after": (100.0, 10, 1)}
+    windows = {
+        name: {"seconds": s, "updates": {"hospital-0": a, "hospital-2": b}, "a_minute": 60 * (a + b) / s, "load": 3.0}
+        for name, (s, a, b) in spans.items()
+    }
+    replay = {"events": 90, "computed": 70, "same": False, "problem": "event 7 (UpdateArrived): its delta is x, recorded y"}
+    rate = {
+        **head,
+        "load_after": 4.0,
+        "windows": windows,
+        "during_to_before": windows["during"]["a_minute"] / windows["before"]["a_minute"],
+        "after_to_before": 0.97,
+        "phases": [{"after": "healing", "s": 1.0}, {"after": "completed", "s": 200.0}],
+        "purged": {"removed": 12, "left": 0},
+        "problems": [],
+        "replay": replay,
+    }
+    (tmp_path / "deployment.json").write_text(json.dumps({"rate": rate}))
+    page = tables.rewritten(PAGE, tmp_path)
+    # 34 updates in 300 s against 22 in 200 s
+    assert "| before | 300 | 30 | 4 | 6.80 | 3.0 |" in page
+    assert "| during | 200 | 20 | 2 | 6.60 | 3.0 |" in page
+    assert "**During to before: 0.97**" in page
+    assert "completed after 200 s" in page
+    assert "DIFFERS: event 7 (UpdateArrived): its delta is x, recorded y" in page
+    assert page.count("Not measured yet.") == 3
+
+
+def test_the_deployment_kept_what_is_required_of_it() -> None:
+    import tables
+
+    document = json.loads((tables.RESULTS / "deployment.json").read_text(encoding="utf-8"))
+    rows = document["store"]["rows"]
+    assert rows[-1]["updates"] >= 10_000
+    assert max(row["models"] for row in rows) <= 1.1 * rows[0]["models"]
+    starts = document["recovery"]["rows"]
+    assert starts[-1]["events"] >= 10_000
+    assert starts[-1]["replayed"] <= document["store"]["retention"]["snapshot_events"]
+    for rate in [document[name] for name in ("rate",) if name in document]:
+        assert rate["replay"]["same"]
+        assert rate["problems"] == []
 
 
 def test_a_missing_marker_is_an_error(tmp_path: Path) -> None:
