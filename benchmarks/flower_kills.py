@@ -98,8 +98,7 @@ class Witness(threading.Thread):
         there = set(outbox.glob("*.json"))
         for path in there - set(self.results):
             try:
-                answer = json.loads(json.loads(path.read_bytes())["document"])
-                self.results[path] = answer["value"]["fields"]["task"]
+                self.results[path] = json.loads(json.loads(path.read_bytes())["document"])["task"]
             except (OSError, ValueError, KeyError):
                 continue
         for path in [p for p in self.results if p.parent == outbox and p not in there]:

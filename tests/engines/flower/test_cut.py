@@ -109,8 +109,7 @@ def kept(federation: Running) -> list[str]:
     tasks = []
     for path in (federation.site(CUT_OFF).state / "outbox").glob("*.json"):
         with suppress(OSError, ValueError):
-            document = json.loads(json.loads(path.read_bytes())["document"])
-            tasks.append(document["value"]["fields"]["task"])
+            tasks.append(json.loads(json.loads(path.read_bytes())["document"])["task"])
     return tasks
 
 
