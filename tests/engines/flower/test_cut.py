@@ -113,13 +113,15 @@ def kept(federation: Running) -> list[str]:
     return tasks
 
 
+def at_work(federation: Running) -> bool:
+    """It has received a task that it has not answered."""
+    done = federation.said(f"exec-{CUT_OFF}").count(": done,")
+    return federation.said(f"node-{CUT_OFF}").count("Received successfully") > done
+
+
 def cut_at_work(federation: Running, network: Network, book: Book) -> str:
     """Cut the network while the hospital works on a task; returns when it has done it and the server has noticed."""
-    wait(
-        "it is at work",
-        lambda: bool(federation.children(f"exec-{CUT_OFF}")) and client(book, CUT_OFF).task not in {None, *kept(federation)},
-        PATIENCE_S,
-    )
+    wait("it is at work", lambda: at_work(federation), PATIENCE_S)
     task = client(book, CUT_OFF).task
     assert task is not None
     network.forward(False)
