@@ -169,6 +169,7 @@ class Campaign:
         self.kills.append({"kind": kind, "process": name, "at_s": struck, "seq": seq, "during": phase})
         print(f"{number + 1}: {self.kills[-1]}", flush=True)
         self.tell({"kills": self.with_pauses()})
+        self._keep()
 
     def with_pauses(self) -> list[dict[str, Any]]:
         """Each kill with the seconds until the store had a result that arrived afterwards; none where there was none yet."""
@@ -311,9 +312,13 @@ class Campaign:
         self.witness.look()
         return len(related(self.folder))
 
-    def _found(self) -> dict[str, Any]:
-        """The verdict; what it rests on stays beside the federation's folder."""
+    def _keep(self) -> None:
+        """What the verdict will rest on, beside the federation's folder."""
         write_json(self.folder.with_name("told.json"), {"lines": self.witness.lines, "kills": self.kills})
+
+    def _found(self) -> dict[str, Any]:
+        """The verdict."""
+        self._keep()
         groups = {
             digest: group.ids
             for name in HOSPITALS
