@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import common
+import torch
 from verdict import FINAL, faults, verdict
 
 from afuic.config import parse
@@ -361,7 +362,8 @@ def _site(home: Path) -> Site:
 
 
 def _worker(settings: Server) -> Worker:
-    """What the simulator would compute with: everybody's images."""
+    """What the simulator would compute with: everybody's images, and one thread, as server and hospitals have."""
+    torch.set_num_threads(1)
     federation = dividing.divided(settings.federation)
     network = Network(settings.federation.model.name, federation.channels, federation.size, len(federation.class_names))
     return Worker(settings.federation, federation, network, patients=dict.fromkeys(federation.clients, ()))
