@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from afuic.deploy import running
+from afuic.deploy import kernel, running
 from afuic.deploy.kernel import Family
 from afuic.deploy.supervisor import sweep
 from afuic.errors import StoreError
@@ -169,3 +169,16 @@ def test_two_supervisors_of_one_folder_are_one_too_many(guarded):
 
 def test_stop_finds_nothing_to_stop(tmp_path):
     assert running.stop(place(tmp_path)) == 0
+
+
+def test_a_guardian_that_is_dead_but_not_asked_after_does_not_run(tmp_path):
+    """Where nobody reaps, as in a container without an init, its number stays; the next start is not refused for it."""
+    where = place(tmp_path)
+    where.run.mkdir()
+    child = subprocess.Popen(["sleep", "60"])
+    (where.run / running.PID).write_text(json.dumps({"pid": child.pid, "born": kernel.born(child.pid)}))
+    assert running.running(where) == child.pid
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert running.running(where) is None
+    child.wait()

@@ -54,6 +54,12 @@ def born(pid: int) -> int | None:
     return None if stat is None or stat[0] in _ENDED else int(stat[_START])
 
 
+def runs(pid: int, began: int) -> bool:
+    """Whether that very process runs; one that is dead but not asked after by its parent does not."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] != "Z" and int(stat[_START]) == began
+
+
 @dataclass(frozen=True)
 class Family:
     """Processes with one mark: ``variable`` has the value ``mark``; or of one of ``sessions``, the leader's number with its birth."""

@@ -137,7 +137,7 @@ def running(where: Place) -> int | None:
         pid, began = int(noted["pid"]), int(noted["born"])
     except (StoreError, ValueError, KeyError, TypeError):
         return None
-    return pid if kernel.born(pid) == began else None
+    return pid if kernel.runs(pid, began) else None
 
 
 def detach(where: Place, what: What, *, tied: bool) -> None:

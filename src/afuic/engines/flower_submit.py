@@ -61,10 +61,14 @@ class Flower:
                 write_json(place, nodes)
 
     def stop(self) -> None:
-        """End every run that is under way."""
-        for row in self._rows("runs", "list"):
-            if not row["status"].startswith("finished"):
-                self._ask("stop", row["run-id"], commands.CONNECTION)
+        """End every run that is under way; one that ends by itself meanwhile cannot be stopped any more, and need not be."""
+        for run in self._under_way():
+            answer = self._answer("stop", run, commands.CONNECTION)
+            if not answer.get("success") and run in self._under_way():
+                raise EngineError(f"flwr stop: {_reason(answer)}")
+
+    def _under_way(self) -> list[str]:
+        return [row["run-id"] for row in self._rows("runs", "list") if not row["status"].startswith("finished")]
 
     def run(self) -> str:
         """Hand the app over; the run's id."""
