@@ -15,6 +15,7 @@ from rich.text import Text
 from afuic.cli import telling
 from afuic.deploy import logs, running
 from afuic.errors import ServiceError, StoreError
+from afuic.settings import HOSPITAL_FILE
 
 if TYPE_CHECKING:
     from afuic.deploy.running import Place
@@ -40,18 +41,22 @@ def watch(where: Place, console: Console) -> None:
 def until_ready(where: Place, console: Console) -> None:
     """Return when every process is ready and the server has been heard; StoreError says which one fails, and where its log is."""
     ask, began, last = Asking(where.folder / "operator"), time.monotonic(), Told()
+    hospitals = {path.parent.name for path in where.folder.glob(f"hospitals/*/{HOSPITAL_FILE}")}
     while True:
         told = _told(where)
         _say_changes(console, last, told)
         last = told
-        if told and all(life["stage"] in {"ready", "done"} for life in told.values()) and _serves(ask()):
+        if told and all(life["stage"] in {"ready", "done"} for life in told.values()) and _serves(ask(), hospitals):
             return
         _refuse_hopeless(where, told, time.monotonic() - began)
         time.sleep(PAUSE_S)
 
 
-def _serves(status: Status | None) -> bool:
-    return status is not None and status.heartbeat_at is not None and all(client.online for client in status.clients)
+def _serves(status: Status | None, hospitals: set[str]) -> bool:
+    """Whether the server's loop runs and every hospital here has joined and can be reached, or has been erased."""
+    if status is None or status.heartbeat_at is None:
+        return False
+    return hospitals <= {client.name for client in status.clients if client.online or client.erased}
 
 
 def _refuse_hopeless(where: Place, told: Told, waited_s: float) -> None:
