@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -115,8 +116,8 @@ def kept(federation: Running) -> list[str]:
 
 def at_work(federation: Running) -> bool:
     """It has received a task that it has not answered."""
-    done = federation.said(f"exec-{CUT_OFF}").count(": done,")
-    return federation.said(f"node-{CUT_OFF}").count("Received successfully") > done
+    answered = re.findall(r"(INFO|WARNING|ERROR) task '", federation.said(f"exec-{CUT_OFF}"))
+    return federation.said(f"node-{CUT_OFF}").count("Received successfully") > len(answered)
 
 
 def cut_at_work(federation: Running, network: Network, book: Book) -> str:
@@ -157,6 +158,7 @@ def test_the_others_train_on_and_the_hospital_comes_back_by_itself(federation: R
 
 
 def test_what_it_did_while_its_erasure_was_asked_for_never_enters(federation: Running, network: Network, book: Book) -> None:
+    wait("both have trained", lambda: all(entered(book, name) for name in (HERE, CUT_OFF)), PATIENCE_S)
     task = cut_at_work(federation, network, book)
     mine = entered(book, CUT_OFF)
     book.ask(Command(0, "erase", "cut-off", CUT_OFF, None, None, "leaves", "operator", "once", time.time()))
