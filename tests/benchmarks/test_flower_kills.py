@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 
 import flower_kills
-
 import pytest
 
 from tests.benchmarks.conftest import ROOT
-
 
 COMMITTED = ROOT / "benchmarks" / "results" / "flower_kills.json"
 

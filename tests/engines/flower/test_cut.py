@@ -24,7 +24,7 @@ from afuic.engines.flower_commands import Program
 from afuic.engines.live.open import classes
 from afuic.settings import Engine
 from afuic.store.book import Book
-from afuic.store.rows import ClientRow, Command
+from afuic.store.rows import ClientRow
 from tests.engines.flower.conftest import CONFIG
 from tests.engines.flower.running import Running, wait
 from tests.engines.flower.wires import SERVER_ADDRESS, Network, within
