@@ -11,12 +11,13 @@ from afuic.data.dataset import TRAIN, VAL
 from afuic.data.images import to_tensor
 from afuic.data.npz import read_arrays, read_dataset
 from afuic.deploy import dividing, planning
+from afuic.engines.hospital.data import to_bytes
 from afuic.errors import ConfigError
 
 
 def test_bytes_and_numbers_are_each_others_inverse():
     every = torch.arange(256, dtype=torch.uint8).numpy().reshape(1, 16, 16, 1)
-    assert (dividing.to_bytes(to_tensor(every)) == every).all()
+    assert (to_bytes(to_tensor(every), "all levels") == every).all()
 
 
 def test_each_file_holds_what_the_simulator_gives_that_client(tmp_path):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from afuic.config import Config
-from afuic.data.dataset import TRAIN, VAL, Bytes, Dataset
-from afuic.data.federation import ClientData, Federation, federate
+from afuic.data.federation import Federation, federate
 from afuic.data.loading import load
-from afuic.data.npz import write_dataset
+from afuic.engines.hospital.data import to_bytes, write
 from afuic.errors import ConfigError
 from afuic.settings import Images
 from afuic.store.files import write_bytes
@@ -37,35 +35,13 @@ def write_parts(federation: Federation, hospitals: Mapping[str, Path]) -> None:
     """
     if len(hospitals) != len(federation.clients):
         raise ConfigError(f"{federation.name} divides into {len(federation.clients)} parts, not into {len(hospitals)}")
-    for index, (client, (name, path)) in enumerate(zip(federation.clients.values(), hospitals.items(), strict=True)):
-        write_dataset(_own(federation, client, index, name), path)
-        path.chmod(0o600)
+    renamed = replace(federation, clients=dict(zip(hospitals, federation.clients.values(), strict=True)))
+    for name, path in hospitals.items():
+        write(path, renamed, name)
 
 
 def write_calibration(federation: Federation, path: Path) -> None:
     """Write the server's unlabelled images."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, images=to_bytes(federation.calibration))
+    np.savez_compressed(buffer, images=to_bytes(federation.calibration, "the calibration set"))
     write_bytes(path, buffer.getvalue())
-
-
-def to_bytes(images: Tensor) -> Bytes:
-    """float32 [n, c, h, w] in [−1, 1] as uint8 [n, h, w, c]: the exact inverse of ``data.images.to_tensor``."""
-    out: Bytes = ((images.double() + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    return out
-
-
-def _own(federation: Federation, client: ClientData, index: int, name: str) -> Dataset:
-    held = federation.test.client == index
-    labels = torch.cat((client.labels, federation.test.labels[held]))
-    return Dataset(
-        name=f"{federation.name}, {name}'s part",
-        images=to_bytes(torch.cat((client.images, federation.test.images[held]))),
-        labels=labels.numpy().astype(np.int64),
-        split=np.repeat(np.array([TRAIN, VAL], dtype=np.uint8), [len(client), int(held.sum())]),
-        site=None,
-        patient=np.array([*client.patients, *(f"held-out-{row}" for row in range(int(held.sum())))], dtype=np.str_),
-        class_names=federation.class_names,
-        licence="as the data set's",
-        source=f"{federation.name}, divided by afuic",
-    )

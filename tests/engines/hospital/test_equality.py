@@ -83,7 +83,7 @@ def test_a_file_gives_the_federations_tensors(lab: Laboratory, tmp_path: Path) -
 
 def test_every_level_of_eight_bits_comes_back(tmp_path: Path) -> None:
     levels = torch.arange(256, dtype=torch.float32).div(127.5).sub(1.0)
-    assert data._to_bytes(levels.reshape(1, 1, 16, 16), "x").ravel().tolist() == list(range(256))
+    assert data.to_bytes(levels.reshape(1, 1, 16, 16), "x").ravel().tolist() == list(range(256))
 
 
 def test_a_trigger_that_eight_bits_cannot_hold_is_refused(tmp_path: Path) -> None:

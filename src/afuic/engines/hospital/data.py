@@ -52,7 +52,7 @@ def write(path: Path, federation: Federation, name: str) -> None:
     held, labels = federation.test.images[mine], federation.test.labels[mine]
     dataset = Dataset(
         name=name,
-        images=np.concatenate([_to_bytes(client.images, name), _to_bytes(held, name)]),
+        images=np.concatenate([to_bytes(client.images, name), to_bytes(held, name)]),
         labels=torch.cat([client.labels, labels]).numpy(),
         split=np.repeat(np.array([TRAIN, VAL], dtype=np.uint8), [len(client), len(labels)]),
         site=None,
@@ -83,7 +83,7 @@ def federation(site: Site, client: ClientData) -> Federation:
     )
 
 
-def _to_bytes(images: Tensor, name: str) -> Bytes:
+def to_bytes(images: Tensor, name: str) -> Bytes:
     """uint8 [n, h, w, c] from float32 [n, c, h, w] in [−1, 1]: the inverse of ``to_tensor``, or DataError."""
     levels = ((images.double() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
     out: Bytes = levels.permute(0, 2, 3, 1).contiguous().numpy()
