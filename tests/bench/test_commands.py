@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from afuic.bench import document
 from afuic.bench.suites import HAM10000
+from afuic.cli.bench import numbers
 
 
 def test_list_tells_every_suite(afuic_cli) -> None:
@@ -73,3 +76,28 @@ def test_a_folder_that_cannot_be_written_is_said_in_the_words_of_a_suite(afuic_c
     assert code == 2
     assert "go on with the same command" in text
     assert "--resume" not in text
+
+
+def test_join_writes_one_file_or_none(afuic_cli, finished, by_hand, tmp_path) -> None:
+    out, other = tmp_path / "joined.json", tmp_path / "other.json"
+    assert afuic_cli("bench", "join", finished, finished / "bench.json", "--out", out) == (0, f"results: {out}\n")
+    assert afuic_cli("bench", "diff", finished, out) == (0, "the same\n")
+    other.write_text(by_hand.to_json(), encoding="utf-8")
+    code, text = afuic_cli("bench", "join", finished, other, "--out", tmp_path / "none.json")
+    assert (code, (tmp_path / "none.json").exists()) == (2, False)
+    assert f"{other}: suite differs from {finished}; only runs with the same settings and numbers can be joined" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("2", (0, 1)), ("1-3", (1, 2, 3)), ("3,0", (0, 3)), ("0-1, 4", (0, 1, 4)), ("7-7", (7,))]
+)
+def test_seeds_are_a_number_or_a_list(text, seeds) -> None:
+    assert numbers(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1-", "a", "", "0-20", "4-2", "21"])
+def test_seeds_that_make_no_sense_are_refused(afuic_cli, tiny, tmp_path, text) -> None:
+    code, said = afuic_cli("bench", "run", "tiny", f"--seeds={text}", "--out", tmp_path / "out")
+    assert code == 2
+    assert "seeds" in said
+    assert not (tmp_path / "out").exists()

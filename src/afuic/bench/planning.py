@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,12 @@ FILE = re.compile(r"=\$(\w+)$")
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a suite is to be run. ``changes``: overrides for every case, after its own; ``methods``: none, all of the suite's."""
+    """What of a suite is to be run. ``seeds``: in ascending order; ``changes``: overrides for every case, after its own; ``methods``:
+    none, all of the suite's.
+    """
 
     suite: Suite
-    seeds: int
+    seeds: tuple[int, ...]
     cases: tuple[str, ...]
     methods: tuple[str, ...] | None = None
     changes: tuple[str, ...] = ()
@@ -54,17 +56,21 @@ class Selection:
 def select(
     suite: Suite,
     *,
-    seeds: int | None = None,
+    seeds: int | Iterable[int] | None = None,
     cases: tuple[str, ...] | None = None,
     methods: tuple[str, ...] | None = None,
     changes: tuple[str, ...] = (),
 ) -> Selection:
-    """A selection with the suite's own values where nothing is given; ConfigError for a case or method that it has not."""
+    """A selection with the suite's own values where nothing is given; so many ``seeds`` from 0, or these. ConfigError for a case or method
+    that it has not.
+    """
     known = tuple(case.name for case in suite.cases)
     for name in cases or ():
         if name not in known:
             raise ConfigError(f"--case: {name!r} is not a case of {suite.name}; there are {', '.join(known)}")
-    chosen = Selection(suite, seeds or suite.seeds, cases or known, methods, changes)
+    wanted = suite.seeds if seeds is None else seeds
+    numbers = range(wanted) if isinstance(wanted, int) else sorted({*wanted})
+    chosen = Selection(suite, tuple(numbers), cases or known, methods, changes)
     if not any(chosen.rows(suite.case(name)) for name in chosen.cases):
         why = "; it is the reference, run with whatever rows there are" if methods == (REFERENCE,) else ""
         raise ConfigError(f"--methods: {suite.name} has no row of {', '.join(methods or ())} in these cases{why}")
@@ -136,7 +142,7 @@ def tasks(selection: Selection, out: Path) -> tuple[Task, ...]:
     """Everything that the selection takes, in the order to do it in: seed by seed, case by case."""
     found: dict[str, Task] = {}
     suite = selection.suite
-    for seed in range(selection.seeds):
+    for seed in selection.seeds:
         for name in selection.cases:
             case = suite.case(name)
             if skipped(case) is None and selection.rows(case):

@@ -92,12 +92,12 @@ def _check_folder(selection: Selection, out: Path) -> None:
 def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
     """Write down what is run here, and give all that ever was; StoreError when an arm was begun with other settings."""
     path, mine = out / RECORD, {task.name: fingerprint(task) for task in every}
-    kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": 0}
+    kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": []}
     odd = next((name for name, digest in mine.items() if kept["arms"].get(name, digest) != digest), None)
     if odd is not None:
         raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
     cases = tuple(case.name for case in selection.suite.cases if case.name in {*kept["cases"], *selection.cases})
-    seeds = max(kept["seeds"], selection.seeds)
+    seeds = tuple(sorted({*kept["seeds"], *selection.seeds}))
     said = {"suite": selection.suite.name, "changes": selection.changes, "cases": cases, "seeds": seeds}
     write_json(path, {**said, "arms": kept["arms"] | mine})
     return replace(selection, cases=cases, seeds=seeds, methods=None)
@@ -211,7 +211,7 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
 
 def _groups(selection: Selection, out: Path, every: Sequence[Task]) -> Iterator[_Group]:
     root = out / ARMS
-    for seed in range(selection.seeds):
+    for seed in selection.seeds:
         for name in selection.cases:
             case = selection.suite.case(name)
             if skipped(case) is None and selection.rows(case):

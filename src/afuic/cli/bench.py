@@ -1,7 +1,8 @@
-"""The commands about the comparison of methods: list, run, report, diff."""
+"""The commands about the comparison of methods: list, run, report, join, diff."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from afuic.engines.arm import Progress
 
 DIFFERENT = 1
+MOST_SEEDS = 20
 app = typer.Typer(help="Compare methods: suites of federations, requests and seeds.", **SETTINGS)
 Place = Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A suite's folder, or its bench.json.")]
 
@@ -29,6 +31,20 @@ def complete_suite(incomplete: str) -> list[str]:
     from afuic.bench.suites import SUITES
 
     return [name for name in SUITES if name.startswith(incomplete)]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Seeds as they are written: 5 (the first five), 1-4, 0,3."""
+    parts = [re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip()) for part in text.split(",")]
+    if not all(parts):
+        raise typer.BadParameter(f"{text!r} is neither a number of seeds nor seeds like 1-4 or 0,3", param_hint="--seeds")
+    spans = [(int(found[1]), int(found[2] or found[1])) for found in parts if found]
+    if len(spans) == 1 and spans[0][0] == spans[0][1] and "-" not in text:
+        spans = [(0, spans[0][0] - 1)]
+    chosen = tuple(sorted({seed for first, last in spans for seed in range(first, last + 1)}))
+    if not 1 <= len(chosen) <= MOST_SEEDS:
+        raise typer.BadParameter(f"{text!r} are {len(chosen)} seeds; 1 to {MOST_SEEDS} can be run", param_hint="--seeds")
+    return chosen
 
 
 @app.command("list", epilog="Example: afuic bench list")
@@ -62,8 +78,12 @@ def run(
         str, typer.Argument(metavar="SUITE", help="A suite; `afuic bench list` tells them.", autocompletion=complete_suite)
     ],
     seeds: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=20, help="Seeds, counted from 0; at most 20.", show_default="the suite's"),
+        str | None,
+        typer.Option(
+            metavar="N|A-B",
+            help="So many seeds, counted from 0, or these: 1-4 or 0,3. At most 20.",
+            show_default="the suite's",
+        ),
     ] = None,
     methods: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only rows of these methods.", show_default="all of the suite's")
@@ -85,7 +105,7 @@ def run(
 
     chosen = planning.select(
         suites.named(suite),
-        seeds=seeds,
+        seeds=None if seeds is None else numbers(seeds),
         cases=tuple(cases) if cases else None,
         methods=None if methods is None else known(tuple(name.strip() for name in methods.split(","))),
         changes=tuple(set_ or ()),
@@ -157,6 +177,21 @@ def report(
     document = load(place)
     folder = out or (place if place.is_dir() else place.parent) / "report"
     typer.echo(f"report: {page.write(document, folder)}")
+
+
+@app.command(epilog="Example: afuic bench join runs/monday runs/tuesday --out paper.json")
+def join(
+    places: Annotated[list[Path], typer.Argument(metavar="DIR|FILE...", help="Suites' folders, or their bench.json.")],
+    out: Annotated[Path, typer.Option(help="File for the joined results.")],
+) -> None:
+    """Put seeds, cases and methods of one suite that were run apart into one file; refuses what differs in settings or numbers."""
+    from afuic.bench.document import load
+    from afuic.bench.joining import join as joined
+    from afuic.store.files import write_bytes
+
+    document = joined([(str(place), load(place)) for place in places])
+    write_bytes(out, document.to_json().encode())
+    typer.echo(f"results: {out}")
 
 
 @app.command(epilog="Example: afuic bench diff benchmarks/results/paper.json runs/bench-paper")

@@ -1,0 +1,99 @@
+"""Several documents of one suite as one, so that seeds, cases and methods may be run on several machines or days.
+
+Nothing is measured anew: a row was compared with the retrained models of its own case and seed, and must lie beside the same ones.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from afuic.bench.document import Arm, Case, Document, Seed
+from afuic.engines import origin
+from afuic.errors import StoreError
+
+T = TypeVar("T")
+Named = tuple[str, Document]
+"""What a person calls a document, and the document."""
+
+
+def join(documents: Sequence[Named]) -> Document:
+    """One document of all cases, seeds and rows of ``documents``, one or more. What two of them hold both is taken from the earlier.
+
+    StoreError where they do not fit: other suites, settings or numbers of references, or the same seed or arm with other numbers.
+    """
+    joined = functools.reduce(_both, documents)[1]
+    return joined.model_copy(update={"commit": origin.commit(), "digest": ""})
+
+
+def _both(first: Named, second: Named) -> Named:
+    (name, a), (other, b) = first, second
+    for key in ("suite", "question", "changes", "retrained", "sweep"):
+        _same(f"{other}: {key}", getattr(b, key), getattr(a, key), name)
+    cases = {
+        key: _case(f"{other}: {key}", a.cases[key], b.cases[key], name) if key in a.cases and key in b.cases else case
+        for key, case in {**b.cases, **a.cases}.items()
+    }
+    there = {f"{key}/{seed}/{row}" for key, case in cases.items() for seed, found in case.seeds.items() for row in found.arms}
+    update = {
+        "cases": {key: cases[key] for key in dict.fromkeys([*a.cases, *b.cases])},
+        "skipped": {key: why for key, why in {**b.skipped, **a.skipped}.items() if key not in cases},
+        "missing": tuple(sorted({*a.missing, *b.missing} - there)),
+        "machine": _said(a.machine, b.machine),
+        "versions": _said(a.versions, b.versions),
+    }
+    return name, a.model_copy(update=update)
+
+
+def _case(what: str, a: Case, b: Case, name: str) -> Case:
+    for key in sorted((a.config.keys() | b.config.keys()) - {"seed", "methods"}):
+        _same(f"{what}: {key}", b.config.get(key), a.config.get(key), name)
+    for row in a.rows.keys() & b.rows.keys():
+        _same(f"{what}: {row}", b.rows[row], a.rows[row], name)
+    seeds = {
+        seed: _seed(f"{what}, seed {seed}", a.seeds[seed], b.seeds[seed], name)
+        if seed in a.seeds and seed in b.seeds
+        else found
+        for seed, found in {**b.seeds, **a.seeds}.items()
+    }
+    ordered = {seed: seeds[seed] for seed in sorted(seeds, key=int)}
+    config = a.config if next(iter(ordered)) in a.seeds else b.config
+    return a.model_copy(update={"config": config, "rows": {**a.rows, **b.rows}, "seeds": ordered})
+
+
+def _seed(what: str, a: Seed, b: Seed, name: str) -> Seed:
+    bare: dict[str, object] = {"arms": {}}
+    _same(
+        f"{what}: its retrained or shared models",
+        _measured(b.model_copy(update=bare)),
+        _measured(a.model_copy(update=bare)),
+        name,
+    )
+    for row in a.arms.keys() & b.arms.keys():
+        _same(f"{what}: {row}", _measured(b.arms[row]), _measured(a.arms[row]), name)
+    return a.model_copy(update={"arms": {**b.arms, **a.arms}})
+
+
+def _measured(value: Arm | Seed) -> BaseModel:
+    """Without what depends on the machine and the checkout alone."""
+    hidden: dict[str, object] = {"commit": None, "spent": {}} if isinstance(value, Arm) else {}
+    return value.model_copy(update=hidden)
+
+
+def _same(what: str, found: object, expected: object, name: str) -> None:
+    if found != expected:
+        raise StoreError(f"{what} differs from {name}; only runs with the same settings and numbers can be joined")
+
+
+def _said(a: Mapping[str, T], b: Mapping[str, T]) -> dict[str, T | str]:
+    """Both, where they differ one after the other."""
+    said: dict[str, T | str] = dict(a)
+    for key, value in b.items():
+        if key not in said:
+            said[key] = value
+        elif str(value) not in str(said[key]).split(" / "):
+            said[key] = f"{said[key]} / {value}"
+    return said
