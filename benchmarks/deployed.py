@@ -65,13 +65,15 @@ def _clients(part: Part) -> list[str]:
 
 
 def _throughput(part: Part, table: Table) -> str:
-    heads = ["model", "round trip s: median", "min", "max", "updates a minute", "SuperLink: peak MB", "CPU s an update"]
+    heads = ["model", "round trip s: median", "min", "max", "updates a minute", "CPU s an update, all"]
+    heads += ["SuperLink: peak MB", "CPU s an update"]
     heads += ["ServerApp: peak MB", "CPU s an update", "store MB", "load"]
     rows = [
         [
             f"{s['model_mb']:.1f} MB",
             *(f"{s['round_trip_s'][k]:.1f}" for k in ("median", "min", "max")),
             f"{60 * s['updates_per_s']:.1f}",
+            f"{s['cpu_s_an_update']:.1f}",
             *_program(s, "SuperLink"),
             *_program(s, "ServerApp"),
             f"{s['store_mb']:.0f}",

@@ -23,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ from afuic.engines.hospital import withdrawals
 from afuic.engines.live.open import classes
 from afuic.engines.trial import Trial
 from afuic.engines.worker import Worker
-from afuic.errors import ServiceError, StoreError
+from afuic.errors import Denied, StoreError, Unreachable
 from afuic.learning.networks import Network
 from afuic.rng import stream
 from afuic.service.client import Client
@@ -52,7 +53,7 @@ HOSPITALS = ("hospital-0", "hospital-1", "hospital-2")
 PATIENTS, WHOLE, BACK = HOSPITALS
 KINDS = ("serverapp", "superlink", "supernode", "clientapp", "server-superexec", "superexec", "api", "nginx", "everything")
 WEIGHTS = (5, 4, 3, 3, 1, 1, 1, 1, 1)
-TWO_AT_ONCE, THIRD, TAKEN_BACK = 0.2, 0.5, 0.55
+TWO_AT_ONCE, THIRD = 0.2, 0.5
 CONFIG: dict[str, Any] = {
     "name": "flower-kills",
     "methods": ["afuic"],
@@ -182,8 +183,8 @@ class Campaign:
         return [kill | {"next_update_s": pause(kill["at_s"])} for kill in self.kills]
 
     def _milestone(self, number: int) -> str | None:
-        """Ask for what is due. While the two are asked for, the API dies."""
-        due = {round(share * self.total): share for share in (TWO_AT_ONCE, THIRD, TAKEN_BACK)}.get(number)
+        """Ask for what is due. While the two are asked for, and while the third is taken back, the API dies."""
+        due = {round(share * self.total): share for share in (TWO_AT_ONCE, THIRD)}.get(number)
         if due == TWO_AT_ONCE:
             self._later(self._ask_patients)
             self._later(lambda: self._ask(WHOLE, "whole"))
@@ -191,8 +192,8 @@ class Campaign:
             return "api"
         if due == THIRD:
             self.third = self._ask(BACK, "third")
-        elif due == TAKEN_BACK:
             self._later(self._take_back)
+            return "api"
         return None
 
     def _later(self, what: Callable[[], Any]) -> None:
@@ -231,7 +232,9 @@ class Campaign:
         self.witness.withdrawing.discard(PATIENTS)
 
     def _take_back(self) -> None:
-        self._patiently("operator", lambda connection: connection.withdraw(self.third))
+        """Before its release, or the server says that it is too late."""
+        with suppress(Denied):
+            self._patiently("operator", lambda connection: connection.withdraw(self.third))
 
     def _patiently(self, role: str, ask: Callable[[Client], T]) -> T:
         until = time.monotonic() + PATIENCE_S
@@ -239,7 +242,7 @@ class Campaign:
             try:
                 with Client(load(self.folder / role / "client.toml", Access)) as connection:
                     return ask(connection)
-            except ServiceError:
+            except Unreachable:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.5)
@@ -270,7 +273,7 @@ class Campaign:
         pid = running.read_status(self.place).get(name, {}).get("pid")
         if pid is None:
             return []
-        return children(pid) if kind in {"serverapp", "clientapp"} else [pid]
+        return [p for p in descendants(pid) if named(p) == kind] if kind in {"serverapp", "clientapp"} else [pid]
 
     def _again(self) -> None:
         """As after a power cut, when all has ended."""
@@ -329,12 +332,21 @@ class Campaign:
         return with_book(self.settings, lambda book: verdict(trial, book, self.witness.lines))
 
 
-def children(pid: int) -> list[int]:
-    """The processes that one has started and that still run."""
+def descendants(pid: int) -> list[int]:
+    """The processes that one has started and that still run, with theirs."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+    return [found for child in children for found in (child, *descendants(child))]
+
+
+def named(pid: int) -> str:
+    """What a process calls itself."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def related(folder: Path) -> list[int]:

@@ -35,10 +35,10 @@ LEAVES, SLOW, SLOWER = "hospital-1", "hospital-2", 10
 WINDOW_S, WARM = 240.0, 2
 UPDATES, MB = 24, 1e6
 SIZES = {"1 MB": "sized:megabyte", "45 MB": "sized:large"}
-PROGRAMS = {"SuperLink": "flower-superlink", "ServerApp": "afuic.engines.flower serverapp", "API": "afuic.service"}
+PROGRAMS = {"SuperLink": "flower-superlink", "ServerApp": "serverapp", "API": "afuic.service"}
 TICKS = os.sysconf("SC_CLK_TCK")
-_UTIME, _STIME = 11, 12
-"""Fields of /proc/PID/stat after the program's name."""
+_UTIME, _STIME, _CUTIME, _CSTIME = 11, 12, 13, 14
+"""Fields of /proc/PID/stat after the program's name: its own, and of its children that have ended."""
 
 
 class Federation:
@@ -202,11 +202,11 @@ def _sized(work: Path, seed: int, name: str, network: str) -> dict[str, Any]:
     given = [part for option in options for part in ("--set", option)]
     with federation(work / f"throughput-{time.time():.0f}", "--data", "phantom", *given) as running_:
         running_.warm()
-        before, begun = used(running_.folder), time.time()
+        before, busy, begun = used(running_.folder), everything(running_.folder), time.time()
         with running_.book() as book:
             wanted = book.status().applied + UPDATES
         ended = running_.until(lambda book: book.status().applied >= wanted)
-        after = used(running_.folder)
+        after, busy = used(running_.folder), everything(running_.folder) - busy
         with running_.book() as book:
             updates = [row for row in book.contributions(limit=10**6) if begun <= row.at <= ended]
             model = sum(t.numel() * t.element_size() for t in book.theta0().values())
@@ -218,6 +218,7 @@ def _sized(work: Path, seed: int, name: str, network: str) -> dict[str, Any]:
         "updates_per_s": len(updates) / (ended - begun),
         "round_trip_s": common.spread(intervals(updates)),
         "programs": {program: _spent(before, after, program, len(updates)) for program in after},
+        "cpu_s_an_update": busy / len(updates),
         "store_mb": held / MB,
         "load": running_.load(),
     }
@@ -237,13 +238,25 @@ def used(folder: Path) -> dict[str, dict[str, float]]:
     """Largest resident memory and CPU seconds of the server's programs so far."""
     found: dict[str, dict[str, float]] = {}
     for pid in Family(running.place(folder).mark).members():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        words = " ".join(
+            Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            for name in ("comm", "cmdline")
+        )
         for program in [name for name, part in PROGRAMS.items() if part in words]:
             status = Path(f"/proc/{pid}/status").read_text()
             peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found[program] = {"peak_mb": peak * 1024 / MB, "cpu_s": (int(fields[_UTIME]) + int(fields[_STIME])) / TICKS}
     return found
+
+
+def everything(folder: Path) -> float:
+    """CPU seconds of all that belongs to the federation, hospitals and ended tasks included."""
+    ticks = 0
+    for pid in Family(running.place(folder).mark).members():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(int(fields[n]) for n in (_UTIME, _STIME, _CUTIME, _CSTIME))
+    return ticks / TICKS
 
 
 def _spent(before: Mapping[str, Any], after: Mapping[str, Any], program: str, updates: int) -> dict[str, float]:

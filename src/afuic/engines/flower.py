@@ -1,22 +1,23 @@
 """The one file that knows Flower (``flwr``, 1.41 and 1.42): its Grid as a transport, the ServerApp, the ClientApp, what starts them.
 
 ``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed
-on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It also hands a
-task's token over where ``ps`` does not show it.
+on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It forks them from
+a process that has imported everything, since importing costs more than a small task does. ``ps`` does not show their tokens.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -43,6 +44,8 @@ from afuic.store.files import holding
 PAUSE_S, SILENCE_S, CLOSING_S = 0.5, 30.0, 5.0
 RECORD, KIND = "afuic", "train"
 APPS = {TaskType.SERVER_APP: "serverapp", TaskType.CLIENT_APP: "clientapp"}
+IMPORTED = {SITE_SETTINGS: "afuic.engines.hospital.desk", SERVER_SETTINGS: "afuic.engines.live.starting"}
+"""What an app will need, by the variable that says whose app it is."""
 REASONS = {
     ErrorCode.NODE_UNAVAILABLE: post.UNAVAILABLE,
     ErrorCode.MESSAGE_UNAVAILABLE: "its message expired or was lost on the way",
@@ -51,6 +54,7 @@ REASONS = {
 }
 
 log = logging.getLogger("afuic.flower")
+forks = multiprocessing.get_context("forkserver")
 
 server_app, client_app = ServerApp(), ClientApp()
 
@@ -210,22 +214,21 @@ def work(message: Message, context: Context) -> Message:
 
 
 def launch(self: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
-    """Start one of our own apps for a task; any other kind of task is refused."""
+    """Start one of our own apps for a task, in a process of its own; any other kind of task is refused."""
     if spec.task_type not in APPS:
         return LaunchResult.failed(f"{spec.task_type} is no task of a federation of afuic")
     tls = ["--insecure"] if spec.insecure else ["--root-certificates", str(spec.root_certificates_path)]
     parent = [] if spec.parent_pid is None else ["--parent-pid", str(spec.parent_pid)]
-    own = [sys.executable, "-m", "afuic.engines.flower", APPS[spec.task_type]]
-    argv = [*own, "--runtime-api-address", spec.runtime_api_address, *tls, *parent]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE)  # noqa: S603 - this package
-    with cast(IO[bytes], process.stdin) as token:
-        token.write(spec.token.encode() + b"\n")
+    options = ["--runtime-api-address", spec.runtime_api_address, *tls, *parent, "--token", spec.token]
+    multiprocessing.active_children()  # asks after those that have ended
+    forks.Process(target=main, args=([APPS[spec.task_type], *options],), daemon=True).start()
     return LaunchResult.accepted()
 
 
 def superexec() -> None:
     """Flower's SuperExec, but for what it starts."""
     SubprocessExecutor.launch = launch  # type: ignore[method-assign]
+    forks.set_forkserver_preload([__spec__.name, *(name for variable, name in IMPORTED.items() if variable in os.environ)])
     flower_superexec()
 
 
@@ -246,11 +249,11 @@ def clientapp() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """One of the three programs; apps read their task's token from standard input."""
-    program, *options = arguments
+    """One of the three programs, called so by the kernel too; the two apps are forked."""
+    program, *_ = sys.argv = arguments
     _log_afuic()
-    token = [] if program == "superexec" else ["--token", sys.stdin.readline().strip()]
-    sys.argv = [program, *options, *token]
+    with suppress(OSError):  # as where there is no /proc
+        Path("/proc/self/comm").write_text(program)
     {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
 
 

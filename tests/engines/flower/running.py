@@ -109,12 +109,10 @@ class Running:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def children(self, name: str) -> list[int]:
-        """The processes that a program has started and that still run."""
-        place = Path(f"/proc/{self.processes[name].pid}/task/{self.processes[name].pid}/children")
-        return [
-            pid for pid in map(int, place.read_text().split()) if "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-        ]
+    def servers(self) -> list[int]:
+        """The ServerApps that run."""
+        every = descendants(self.processes["server-superexec"].pid)
+        return [pid for pid in every if Path(f"/proc/{pid}/comm").read_text() == "serverapp\n"]
 
     def running(self, name: str) -> bool:
         return self.processes[name].poll() is None
@@ -125,3 +123,13 @@ class Running:
                 self.kill(name)
             except ProcessLookupError:
                 self.processes.pop(name, None)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that one has started and that still run, with theirs."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [found for child in children if not _ended(child) for found in (child, *descendants(child))]
+
+
+def _ended(pid: int) -> bool:
+    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()

@@ -56,10 +56,10 @@ def test_no_code_that_came_with_the_run_is_run(federation: Running) -> None:
 
 
 def test_tokens_are_not_in_the_list_of_processes(federation: Running) -> None:
-    (server,) = federation.children("server-superexec")
-    line = Path(f"/proc/{server}/cmdline").read_bytes()
-    assert b"serverapp" in line
-    assert b"token" not in line
+    (server,) = federation.servers()
+    said = [Path(f"/proc/{server}/{name}").read_bytes() for name in ("cmdline", "environ")]
+    assert b"forkserver" in said[0]
+    assert not any(b"token" in text.lower() for text in said)
 
 
 def test_the_outside_reaches_the_fleet_s_endpoint_only(federation: Running) -> None:
@@ -133,17 +133,17 @@ def test_a_killed_supernode_comes_back(federation: Running, book: Book) -> None:
 
 
 def test_a_killed_superlink_loses_no_run(federation: Running, book: Book) -> None:
-    server = federation.children("server-superexec")
+    server = federation.servers()
     federation.kill("superlink")
     federation.superlink()
     goes_on(book, *federation.names)
-    assert federation.children("server-superexec") == server
+    assert federation.servers() == server
 
 
 def test_a_killed_serverapp_is_followed_by_another(federation: Running, book: Book) -> None:
     store = federation.settings.store
     assert commands.serving(store)
-    (server,) = federation.children("server-superexec")
+    (server,) = federation.servers()
     os.kill(server, signal.SIGKILL)
     wait("nobody serves", lambda: not commands.serving(store), 30.0)
     assert federation.submit() == 0, federation.said("submit")
@@ -151,9 +151,9 @@ def test_a_killed_serverapp_is_followed_by_another(federation: Running, book: Bo
 
 
 def test_a_run_that_is_served_is_left_alone(federation: Running) -> None:
-    server = federation.children("server-superexec")
+    server = federation.servers()
     assert federation.submit() == 0
-    assert federation.children("server-superexec") == server
+    assert federation.servers() == server
 
 
 def test_an_erasure_ends_with_a_certificate(federation: Running, book: Book) -> None:
