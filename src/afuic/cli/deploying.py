@@ -1,4 +1,4 @@
-"""The commands that set a federation up and keep it running: init, local, serve, join, stop."""
+"""The commands that set a federation up and keep it running: init, local, serve, join, stop, renew."""
 
 from __future__ import annotations
 
@@ -142,6 +142,32 @@ def stop(folder: Present) -> None:
         from afuic.deploy import running
 
     typer.echo(f"{folder}: {running.stop(running.place(folder))} processes ended")
+
+
+@app.command(epilog="Example: afuic deploy renew federation --tls --token operator")
+def renew(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that init made.")],
+    tls: Annotated[bool, typer.Option("--tls", help="The server's TLS key and certificate; needs ca/ca.key.")] = False,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A token: operator, auditor or a hospital's name.", show_default="none"),
+    ] = None,
+    node: Annotated[
+        list[str] | None, typer.Option(metavar="HOSPITAL", help="A hospital's node key.", show_default="none")
+    ] = None,
+) -> None:
+    """Make new keys, certificates or tokens for a federation that is there, and say what has to be taken where."""
+    with needs_deploy("make keys and certificates"):
+        from afuic.deploy import renewing
+
+    if not (tls or token or node):
+        raise ConfigError("deploy renew: say what is to be new: --tls, --token NAME or --node HOSPITAL")
+    for name in token or ():
+        typer.echo(renewing.token(folder, name))
+    for name in node or ():
+        typer.echo(renewing.node(folder, name))
+    if tls:
+        typer.echo(renewing.tls(folder))
 
 
 def _keep(what: str, folder: Path) -> None:

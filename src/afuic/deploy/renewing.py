@@ -1,0 +1,69 @@
+"""New keys for a federation that is there, in the folder that ``afuic deploy init`` made: one at a time, the others stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from afuic.deploy import keys, pki
+from afuic.deploy.layout import Layout
+from afuic.errors import ConfigError
+from afuic.service import tokens
+from afuic.settings import Server, load
+from afuic.store.files import write_bytes
+
+SECRET = 0o600
+
+
+def tls(folder: Path) -> str:
+    """Another key and certificate for the server, signed by the authority in ``folder``. What has to be done next."""
+    layout = Layout(folder)
+    engine = load(layout.federation, Server).engine
+    root = pki.Issued(_read(layout.ca / "ca.pem"), _read(layout.ca / "ca.key"))
+    issued = pki.server(root, (engine.public_host,))
+    write_bytes(layout.server / "tls.key", issued.key, SECRET)
+    write_bytes(layout.server / "tls.pem", issued.certificate)
+    return (
+        "server/tls.key and server/tls.pem are new: take both to the server and start its unit again; hospitals change nothing"
+    )
+
+
+def token(folder: Path, name: str) -> str:
+    """Another token for whoever has the one called ``name``, which counts no more. What has to be done next."""
+    layout = Layout(folder)
+    path = load(layout.federation, Server).api.tokens
+    every = tokens.read(path)
+    old = next((kept for kept in every if kept.name == name), None)
+    if old is None:
+        raise ConfigError(f"--token {name}: no such token in {path}; there are {', '.join(kept.name for kept in every)}")
+    new, kept = tokens.issue(old.name, old.role, old.hospital)
+    place = (layout.role(old.role) if old.hospital is None else layout.hospital(old.hospital)) / "token"
+    write_bytes(place, (new + "\n").encode(), SECRET)
+    tokens.write(path, [kept if entry.name == name else entry for entry in every])
+    where = place.relative_to(folder)
+    return f"{where} is new: give it to {name}, and take {path.name} to the server, which heeds it at once; the old token is refused"
+
+
+def node(folder: Path, hospital: str) -> str:
+    """Another node key for a hospital, and its public half in ``federation.toml``. What has to be done next."""
+    layout = Layout(folder)
+    every = {found.name: found.node_key for found in load(layout.federation, Server).hospitals}
+    if hospital not in every:
+        raise ConfigError(f"--node {hospital}: no such hospital in {layout.federation}; there are {', '.join(every)}")
+    settings = layout.federation.read_text(encoding="utf-8")
+    if settings.count(every[hospital]) != 1:
+        raise ConfigError(f"{layout.federation}: the node key of {hospital} is not written there exactly once; mend that first")
+    pair, home = keys.node(), layout.hospital(hospital)
+    write_bytes(home / "node.key", pair.private, SECRET)
+    write_bytes(home / "node.pub", pair.public)
+    write_bytes(layout.federation, settings.replace(every[hospital], pair.public.decode().strip()).encode(), SECRET)
+    return (
+        f"hospitals/{hospital}/node.key is new: take it to {hospital} and start its unit again; take federation.toml to the server and "
+        "start its unit again, which lets the new key in and the old one no more"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); put back what 'afuic deploy init' wrote there") from None
