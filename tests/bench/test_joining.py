@@ -12,6 +12,8 @@ from afuic.bench.running import run
 from afuic.errors import StoreError
 from tests.bench.conftest import arm, row
 
+MISSING = ("by hand/1/afuic", "by hand/1/past", "by hand/1/past-0f", "by hand/1/retrain/0", "by hand/1/new")
+
 
 def part(whole, seeds, rows=("afuic", "other", "cheat")):
     """Some seeds and rows of a document."""
@@ -32,10 +34,13 @@ def test_seeds_and_rows_that_were_run_apart_give_the_whole(by_hand) -> None:
 
 def test_what_one_lacks_and_another_has_is_missing_no_more(by_hand) -> None:
     lacking = part(by_hand, "0").model_copy(
-        update={"missing": ("by hand/1/afuic", "by hand/3/afuic"), "skipped": {"by hand": "no file", "other": "none"}}
+        update={
+            "missing": (*MISSING, *(f"by hand/3/{name}" for name in ("afuic", "past", "retrain/1"))),
+            "skipped": {"by hand": "no file", "other": "none"},
+        }
     )
     found = join([("a", lacking), ("b", part(by_hand, "1"))])
-    assert found.missing == ("by hand/3/afuic",)
+    assert found.missing == ("by hand/1/new", "by hand/3/afuic", "by hand/3/past", "by hand/3/retrain/1")
     assert found.skipped == {"other": "none", "elsewhere": "no file"}
 
 

@@ -12,6 +12,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from afuic.bench.document import Arm, Case, Document, Seed
+from afuic.bench.planning import PAST
+from afuic.bench.variants import REFERENCE
 from afuic.engines import origin
 from afuic.errors import StoreError
 
@@ -41,11 +43,17 @@ def _both(first: Named, second: Named) -> Named:
     update = {
         "cases": {key: cases[key] for key in dict.fromkeys([*a.cases, *b.cases])},
         "skipped": {key: why for key, why in {**b.skipped, **a.skipped}.items() if key not in cases},
-        "missing": tuple(sorted({*a.missing, *b.missing} - there)),
+        "missing": tuple(sorted(arm for arm in {*a.missing, *b.missing} - there if not _needed_for(arm, cases))),
         "machine": _said(a.machine, b.machine),
         "versions": _said(a.versions, b.versions),
     }
     return name, a.model_copy(update=update)
+
+
+def _needed_for(arm: str, cases: Mapping[str, Case]) -> bool:
+    """Whether it is a past or a reference of a seed that is there, which it would not be without them."""
+    case, seed, kind = arm.split("/")[:3]
+    return case in cases and seed in cases[case].seeds and kind.partition("-")[0] in {PAST, REFERENCE}
 
 
 def _case(what: str, a: Case, b: Case, name: str) -> Case:
