@@ -62,7 +62,7 @@ CONFIG: dict[str, Any] = {
     "options": {
         "afuic": {
             "heal": {"steps": 20, "batch": 32},
-            "guard": {"versions": 8, "calibration": {"steps": 1}},
+            "guard": {"versions": 60, "calibration": {"steps": 1}},
             "patients": "scrub",
             "patients_client": {"steps": 4, "batch": 8},
             "deadline_s": 300.0,

@@ -64,7 +64,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def test_what_the_tutorial_says_happens(place: Path, environment: dict[str, str]) -> None:
     for name in NAMED.findall(script()):
         if not (cache_dir() / f"{name}.npz").exists():
-            pytest.skip(f"{name} is not on this machine; 'afuic data download {name}' fetches it")
+            pytest.skip(f"{name} is not on this machine; 'afuic data get {name}' fetches it")
     done = subprocess.run(["sh", "-c", script()], cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 BRIEF_S = 2.0
+SERVERS = range(12_000, 30_000)
 Check = Callable[[], bool]
 
 
@@ -47,19 +49,20 @@ def _connection(host: str, port: int, ca: Path | None) -> HTTPConnection:
 
 
 def free_ports(wanted: tuple[int, ...], host: str = "127.0.0.1") -> tuple[int, ...]:
-    """The wanted ports where nobody listens, others in place of the rest; all different."""
-    held = []
-    try:
-        for port in wanted:
-            held.append(_bound(port, host) or _bound(0, host))
-        return tuple(s.getsockname()[1] for s in held if s is not None)
-    finally:
-        for s in held:
-            if s is not None:
-                s.close()
+    """The wanted ports where nobody listens, others in place of the rest and of 0; all different."""
+    with ExitStack() as held:
+        return tuple(held.enter_context(_bound(port, host) or _some(host)).getsockname()[1] for port in wanted)
+
+
+def _some(host: str) -> socket.socket:
+    """Any, but none that the system gives to outgoing connections, which could take it whenever its server is started again."""
+    ports = (random.SystemRandom().choice(SERVERS) for _ in range(len(SERVERS)))
+    return next(s for s in (_bound(port, host) for port in ports) if s is not None)
 
 
 def _bound(port: int, host: str) -> socket.socket | None:
+    if port == 0:
+        return None
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

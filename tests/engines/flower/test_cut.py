@@ -24,7 +24,7 @@ from afuic.engines.flower_commands import Program
 from afuic.engines.live.open import classes
 from afuic.settings import Engine
 from afuic.store.book import Book
-from afuic.store.rows import ClientRow
+from afuic.store.rows import ClientRow, Command
 from tests.engines.flower.conftest import CONFIG
 from tests.engines.flower.running import Running, wait
 from tests.engines.flower.wires import SERVER_ADDRESS, Network, within
@@ -155,3 +155,26 @@ def test_the_others_train_on_and_the_hospital_comes_back_by_itself(federation: R
     assert entered(book, CUT_OFF).count(task) <= 1
     assert set(Counter(entered(book, HERE) + entered(book, CUT_OFF)).values()) == {1}
     assert book.check() < 1e-4
+
+
+def test_what_it_did_while_its_erasure_was_asked_for_never_enters(federation: Running, network: Network, book: Book) -> None:
+    wait("both have trained", lambda: all(entered(book, name) for name in (HERE, CUT_OFF)), PATIENCE_S)
+    task = cut_at_work(federation, network, book)
+    mine = entered(book, CUT_OFF)
+    book.ask(Command(0, "erase", "cut-off", CUT_OFF, None, None, "leaves", "operator", "once", time.time()))
+    wait("its erasure has been released", lambda: _phase(book) in {"purging", "completed"}, PATIENCE_S)
+    network.forward(True)
+    until(federation, "it is back", lambda: client(book, CUT_OFF).online)
+    until(federation, "the request has ended", lambda: bool(book.certificates()))
+    assert _phase(book) == "completed"
+    before = client(book, HERE).applied
+    until(federation, "the other trains on", lambda: client(book, HERE).applied >= before + 3)
+    assert entered(book, CUT_OFF) == mine
+    assert task in ended(book)
+    assert client(book, CUT_OFF).erased
+    assert book.check() < 1e-4
+
+
+def _phase(book: Book) -> str:
+    row = book.request("cut-off")
+    return "asked" if row is None else row.phase
