@@ -7,7 +7,8 @@ TORCH_INDEX ?=
 export TORCH_INDEX
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -m
+PYTEST := $(BIN)/python -m pytest
+WORKERS := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-offline test test-deployment test-fast check format lock clean
@@ -27,13 +28,13 @@ demo-offline: setup  ## the same with the target hospital switched off at the mo
 	@$(BIN)/afuic run demo --out runs/demo-offline --set requests.0.target_online=false --resume
 
 test: check  ## check, then all tests that need no servers, with coverage
-	@$(PYTEST) "not network and not deployment" --cov --cov-report=term
+	@$(PYTEST) $(WORKERS) -m "not network and not deployment" --cov --cov-report=term
 
 test-deployment: setup  ## the tests that start Flower, PostgreSQL and nginx on this machine
-	@$(PYTEST) "deployment"
+	@$(PYTEST) -m "deployment"
 
 test-fast: setup  ## the tests without those that take minutes
-	@$(PYTEST) "not network and not slow and not deployment" -q
+	@$(PYTEST) $(WORKERS) -m "not network and not slow and not deployment" -q
 
 check: setup  ## style, types and the import contract
 	@$(BIN)/ruff check .

@@ -137,7 +137,7 @@ def test_tied_parameters_train_as_one() -> None:
 def test_training_learns_the_phantoms() -> None:
     network, (images, labels) = Network("gn-small", 3, 16, 4), phantoms(64)
     params = network.initial(torch_stream(0))
-    delta = local_update(network, params, images, labels, Training(steps=60), torch_stream(1))
+    delta = local_update(network, params, images, labels, Training(steps=60, lr=0.02), torch_stream(1))
     trained = {name: params[name] + delta[name] for name in params}
     accuracy = (network.logits(trained, images).argmax(1) == labels).double().mean()
     assert accuracy > 0.9
