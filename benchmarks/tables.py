@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any
 
 import deployed
+import survived
 from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -193,12 +194,24 @@ def deployment(document: Document) -> str:
     return deployed.page(document, _table, provenance)
 
 
+def kill(document: Document) -> str:
+    """What 200 kills of a stand-in did."""
+    return survived.standin(document, _table)
+
+
+def flower_kills(document: Document) -> str:
+    """What kills of Flower's real processes did."""
+    return survived.flower(document, _table)
+
+
 TABLES: Mapping[str, Callable[[Document], str]] = {
     "overhead": overhead,
     "scale": scale,
     "erasure": erasure,
     "search": search,
     "deployment": deployment,
+    "kill": kill,
+    "flower_kills": flower_kills,
 }
 MEASURED_APART = {"deployment"}
 
