@@ -154,7 +154,8 @@ class Run:
         self._wait_ready()
         away = self.folder / f"away-{AWAY}"
         if what in AIMS:
-            self.offset = (self.folder / "acknowledged.jsonl").stat().st_size if self.starts else 0
+            told = self.folder / "acknowledged.jsonl"
+        self.offset = told.stat().st_size if told.exists() else 0
             self.aims = list(reversed(AIMS[what]))
         if what == "leave":
             self._until(lambda book: any(c.name == AWAY and c.task for c in book.status().clients))
