@@ -155,7 +155,7 @@ class Run:
         away = self.folder / f"away-{AWAY}"
         if what in AIMS:
             told = self.folder / "acknowledged.jsonl"
-        self.offset = told.stat().st_size if told.exists() else 0
+            self.offset = told.stat().st_size if told.exists() else 0
             self.aims = list(reversed(AIMS[what]))
         if what == "leave":
             self._until(lambda book: any(c.name == AWAY and c.task for c in book.status().clients))

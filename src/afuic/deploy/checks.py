@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from itertools import islice
 from pathlib import Path
 
 BRIEF_S = 2.0
@@ -48,21 +49,18 @@ def _connection(host: str, port: int, ca: Path | None) -> HTTPConnection:
     return HTTPSConnection(host, port, timeout=BRIEF_S, context=ssl.create_default_context(cafile=str(ca)))
 
 
-def free_ports(wanted: tuple[int, ...], host: str = "127.0.0.1") -> tuple[int, ...]:
-    """The wanted ports where nobody listens, others in place of the rest and of 0; all different."""
+def free_ports(count: int, name: str, host: str = "127.0.0.1") -> tuple[int, ...]:
+    """So many ports where nobody listens, drawn by ``name``, so that two who choose at the same moment choose others.
+
+    None of them is one that the system gives to outgoing connections, which could take it whenever its server is started again.
+    """
+    drawn = random.Random(name).sample(SERVERS, len(SERVERS))
     with ExitStack() as held:
-        return tuple(held.enter_context(_bound(port, host) or _some(host)).getsockname()[1] for port in wanted)
-
-
-def _some(host: str) -> socket.socket:
-    """Any, but none that the system gives to outgoing connections, which could take it whenever its server is started again."""
-    ports = (random.SystemRandom().choice(SERVERS) for _ in range(len(SERVERS)))
-    return next(s for s in (_bound(port, host) for port in ports) if s is not None)
+        free = (held.enter_context(s) for s in (_bound(port, host) for port in drawn) if s is not None)
+        return tuple(s.getsockname()[1] for s in islice(free, count))
 
 
 def _bound(port: int, host: str) -> socket.socket | None:
-    if port == 0:
-        return None
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from afuic.config import Config
 from afuic.deploy import checks, dividing, files, planning
 from afuic.deploy.layout import Layout
-from afuic.deploy.planning import RUNTIME_PORT, Plan
+from afuic.deploy.planning import Plan
 from afuic.settings import SERVER_FILE, Api, Engine, Images, Server, load
 
 
@@ -34,8 +34,7 @@ def _plan(
     folder: Path, agreed: Config, images: Images, hospitals: tuple[str, ...], slowdown: Mapping[str, float], *, calibrated: bool
 ) -> Plan:
     engine, api = Engine(), Api()
-    wanted = (engine.superlink_port, engine.public_port, api.port, *(RUNTIME_PORT + k for k in range(len(hospitals))))
-    superlink, public, asked, *runtime = checks.free_ports(wanted)
+    superlink, public, asked, *runtime = checks.free_ports(3 + len(hospitals), str(folder.resolve()))
     return Plan(
         federation=agreed,
         images=images,

@@ -1,4 +1,4 @@
-"""A federation of two hospitals on synthetic images, with Flower's real programs, TLS and node authentication, on free ports."""
+"""A federation of two hospitals on synthetic images, with Flower's real programs, TLS and node authentication."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 import afuic
 from afuic.config import parse
-from afuic.deploy import checks, local
+from afuic.deploy import local
 from tests.engines.flower.running import Running
 
 CONFIG: dict[str, Any] = {
@@ -34,10 +34,7 @@ def environment() -> dict[str, str]:
 def federation(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Running]:
     """Server and hospitals run. The app that came with the run leaves a trace when it is imported."""
     folder = tmp_path_factory.mktemp("flower") / "federation"
-    free = checks.free_ports
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checks, "free_ports", lambda wanted: free((0,) * len(wanted)))
-        local.create(folder, parse(CONFIG), HOSPITALS, {})
+    local.create(folder, parse(CONFIG), HOSPITALS, {})
     (app,) = folder.glob("app/*/__init__.py")
     app.write_text(f"import pathlib\npathlib.Path({str(folder / 'imported')!r}).touch()\n{app.read_text()}")
     running = Running(folder, {**environment, "PATH": os.environ["PATH"]})

@@ -113,7 +113,7 @@ def intruder(federation: Running, folder: Path, pair: keys.Pair, ca: Path, env: 
 def free() -> int:
     from afuic.deploy.checks import free_ports
 
-    return free_ports((0,))[0]
+    return free_ports(1, str(os.getpid()))[0]
 
 
 def test_a_killed_supernode_comes_back(federation: Running, book: Book) -> None:
