@@ -31,7 +31,7 @@ test: check  ## check, then all tests that need no servers, with coverage
 	@$(PYTEST) $(WORKERS) -m "not network and not deployment" --cov --cov-report=term
 
 test-deployment: setup  ## the tests that start Flower, PostgreSQL and nginx on this machine
-	@$(PYTEST) -m "deployment"
+	@$(PYTEST) $(WORKERS) -m "deployment"
 
 test-fast: setup  ## the tests without those that take minutes
 	@$(PYTEST) $(WORKERS) -m "not network and not slow and not deployment" -q
