@@ -62,24 +62,22 @@ class Gate:
     def objection(self, work: Train | Unlearn | Perform, delta: Params, norms: tuple[float, ...], state: State) -> Held | None:
         """Why this result of ``work`` may not enter; None where it may. ``norms``: of the last updates that did."""
         size = norm(delta)
-        reason = self._too_large(work, size, norms, state)
+        reason = self._too_large(work, size, norms, state.model)
         if reason is None and isinstance(work, Unlearn):
             reason = self._wrecks(work, delta, state)
         return None if reason is None else Held(reason, digest(delta), size)
 
-    def bound(self, norms: tuple[float, ...], state: State) -> float:
+    def bound(self, norms: tuple[float, ...], model: Params) -> float:
         """The largest norm that an update may have now. As training settles, updates shrink to nothing, and an honest one from an older
-        model, or on new images, is many times what is usual: what moves the model by a tenth of its own norm at most is not held. Nor
-        is what moves it no farther than an erasure did, or those who stay could not make up for one.
+        model, or on new images, is many times what is usual: what moves the model by a tenth of its own norm at most is not held.
         """
         known = [n for n in norms if n > 0]
         if len(known) < FEW:
             return self.limits.first_norm
-        moved = max((request.size for request in state.requests.values()), default=0.0)
-        return max(self.limits.norm_factor * statistics.median(known), SMALL * norm(state.model), moved)
+        return max(self.limits.norm_factor * statistics.median(known), SMALL * norm(model))
 
-    def _too_large(self, work: Train | Unlearn | Perform, size: float, norms: tuple[float, ...], state: State) -> str | None:
-        bound = self.bound(norms, state)
+    def _too_large(self, work: Train | Unlearn | Perform, size: float, norms: tuple[float, ...], model: Params) -> str | None:
+        bound = self.bound(norms, model)
         if isinstance(work, Perform):
             bound = max(bound, self.limits.norm_factor * norm(work.start))
         if size <= bound:
