@@ -76,7 +76,7 @@ class Engine(Section):
 
 
 class Gate(Section):
-    """What is contained before it can enter. ``norm_factor``: an update this many times the usual norm (median of the last 50) is held;
+    """What is contained before it can enter. ``norm_factor``: an update this many times the usual norm (the largest median of 50) is held;
 
     ``utility_kl``: an unlearning result that changes the mean KL divergence on the calibration set by more (nats) is held.
     """

@@ -10,11 +10,13 @@ import torch
 
 from afuic.engines.live.gate import DOCUMENT_BYTES, REASON, Gate, Held, plain
 from afuic.engines.live.messages import Answer, pack_answer
+from afuic.engines.live.open import Open, take_up
 from afuic.engines.live.transport import Reply
 from afuic.erase.scrub import Scrub
 from afuic.params import Params
 from afuic.protocol import State, initial
-from afuic.protocol.effects import Train, Unlearn
+from afuic.protocol.effects import Applied, Train, Unlearn
+from afuic.protocol.events import UpdateArrived
 from afuic.protocol.requests import Phase, Record
 from afuic.settings import Gate as Limits
 
@@ -84,19 +86,19 @@ def test_a_document_that_is_none_or_answers_another_task_is_held(document: bytes
     assert why in reason(GATE.read(Reply("a/0", "a", document, pack_answer(Answer("a/0", MODEL))[1]), MODEL))
 
 
-def test_the_usual_norm_is_the_median_of_the_last_updates_once_there_are_five() -> None:
-    assert GATE.bound((1.0, 1.0, 1.0, 1.0), MODEL) == 1000.0  # gate.first_norm
-    assert GATE.bound((1.0, 2.0, 3.0, 4.0, 50.0), MODEL) == 60.0  # 20 times the median of 3
+def test_the_bound_is_a_multiple_of_the_usual_norm_once_there_is_one() -> None:
+    assert GATE.bound(None, MODEL) == 1000.0  # gate.first_norm
+    assert GATE.bound(3.0, MODEL) == 60.0
 
 
 def test_where_training_has_settled_a_tenth_of_the_models_norm_is_still_let_in() -> None:
     model = {"w": torch.full((2, 2), 5.0)}  # norm 10
-    assert GATE.bound((0.001,) * 5, model) == 1.0
+    assert GATE.bound(0.001, model) == 1.0
 
 
 def test_a_million_times_the_usual_norm_is_held_and_twice_is_not() -> None:
     task = Train("a/0", "a", MODEL, 0, 0)
-    usual = (1.0,) * 5
+    usual = 1.0
     assert GATE.objection(task, {"w": torch.full((2, 2), 1.0)}, usual, initial(MODEL)) is None  # norm 2
     held = GATE.objection(task, {"w": torch.full((2, 2), 1e6)}, usual, initial(MODEL))
     assert held is not None
@@ -119,7 +121,7 @@ def unlearning(size: float, bound: float) -> tuple[Unlearn, State]:
 def test_an_unlearning_result_that_wrecks_the_calibration_set_is_held() -> None:
     task, state = unlearning(size=20.0, bound=1.0)
     wreck = {"w": torch.tensor([[8.0, 0.0], [0.0, -8.0]])}
-    held = GATE.objection(task, wreck, (1.0,) * 5, state)
+    held = GATE.objection(task, wreck, 1.0, state)
     # both images go to one class with p = 1/(1+e^-8); KL((1/2, 1/2) ‖ (p, 1-p)) = -ln 2 - (ln p + ln(1-p))/2 = 3.31
     assert held is not None
     assert "by 3.31 nats, more than 1" in held.reason
@@ -128,9 +130,23 @@ def test_an_unlearning_result_that_wrecks_the_calibration_set_is_held() -> None:
 def test_what_the_protocol_would_shrink_is_judged_as_shrunk() -> None:
     task, state = unlearning(size=1.0, bound=1.0)
     wreck = {"w": torch.tensor([[8.0, 0.0], [0.0, -8.0]])}  # norm 11.3, let in with norm 1: 0.06 nats
-    assert GATE.objection(task, wreck, (1.0,) * 5, state) is None
+    assert GATE.objection(task, wreck, 1.0, state) is None
 
 
 def test_texts_from_outside_are_made_fit_for_a_record() -> None:
     assert plain("a\nb\x00\x1b[31m c") == "a b [31m c"
     assert len(plain("x" * 10_000)) == REASON
+
+
+def test_the_usual_norm_is_the_largest_median_there_has_been_so_that_nobody_is_held_for_ever_once_training_has_settled() -> (
+    None
+):
+    state, open_ = initial(MODEL), Open()
+    usual = []
+    for number, size in enumerate((5.0, 3.0, 4.0, 2.0, 0.0, 0.01, *(0.01,) * 60)):
+        event = UpdateArrived(float(number), f"a/{number}", "a", {"w": torch.tensor([[size, 0.0], [0.0, 0.0]])})
+        open_ = take_up(open_, event, (Applied(f"a/{number}", "a", 0, False),), state, 1.0)
+        usual.append(open_.usual)
+    assert usual[:5] == [None] * 5  # four, of which one says nothing
+    assert usual[5:] == [3.0] * 61  # of 5, 3, 4, 2 and 0.01, and less ever after
+    assert GATE.bound(open_.usual, MODEL) == 60.0

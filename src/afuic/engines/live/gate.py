@@ -8,7 +8,6 @@ What is held never becomes an update; its reason is recorded, its tensors are no
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,7 +22,6 @@ from afuic.protocol import State
 from afuic.protocol.effects import Perform, Train, Unlearn
 from afuic.settings import Gate as Limits
 
-FEW = 5
 SMALL = 0.1
 DOCUMENT_BYTES = 1 << 20
 REASON = 500
@@ -59,25 +57,23 @@ class Gate:
             return Held(f"message: it came as the answer to {plain(reply.task)} and says that it answers {plain(answer.task)}")
         return answer
 
-    def objection(self, work: Train | Unlearn | Perform, delta: Params, norms: tuple[float, ...], state: State) -> Held | None:
-        """Why this result of ``work`` may not enter; None where it may. ``norms``: of the last updates that did."""
+    def objection(self, work: Train | Unlearn | Perform, delta: Params, usual: float | None, state: State) -> Held | None:
+        """Why this result of ``work`` may not enter; None where it may. ``usual``: the largest usual norm of updates that did."""
         size = norm(delta)
-        reason = self._too_large(work, size, norms, state.model)
+        reason = self._too_large(work, size, usual, state.model)
         if reason is None and isinstance(work, Unlearn):
             reason = self._wrecks(work, delta, state)
         return None if reason is None else Held(reason, digest(delta), size)
 
-    def bound(self, norms: tuple[float, ...], model: Params) -> float:
+    def bound(self, usual: float | None, model: Params) -> float:
         """The largest norm that an update may have now. As training settles, updates shrink to nothing, and an honest one from an older
-        model, or on new images, is many times what is usual: what moves the model by a tenth of its own norm at most is not held.
+        model, on new images, or after an erasure is many times what is usual by then: what would not have been much earlier is not held,
+        nor what moves the model by a tenth of its own norm at most.
         """
-        known = [n for n in norms if n > 0]
-        if len(known) < FEW:
-            return self.limits.first_norm
-        return max(self.limits.norm_factor * statistics.median(known), SMALL * norm(model))
+        return self.limits.first_norm if usual is None else max(self.limits.norm_factor * usual, SMALL * norm(model))
 
-    def _too_large(self, work: Train | Unlearn | Perform, size: float, norms: tuple[float, ...], model: Params) -> str | None:
-        bound = self.bound(norms, model)
+    def _too_large(self, work: Train | Unlearn | Perform, size: float, usual: float | None, model: Params) -> str | None:
+        bound = self.bound(usual, model)
         if isinstance(work, Perform):
             bound = max(bound, self.limits.norm_factor * norm(work.start))
         if size <= bound:

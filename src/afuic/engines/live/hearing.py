@@ -72,7 +72,7 @@ def _of_open(reply: Reply, work: AtClient, state: State, open_: Open, gate: Gate
     if answer.delta is None:
         held = Held("message: numbers came where an update was expected")
         return Failed(held.reason, held)
-    held_back = gate.objection(work, answer.delta, open_.norms, state)
+    held_back = gate.objection(work, answer.delta, open_.usual, state)
     return _event(work, answer.delta, t) if held_back is None else Failed(held_back.reason, held_back)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from afuic.certify.facts import Books, books
 from afuic.certify.form import Entry
@@ -21,7 +22,7 @@ from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 
 VERIFY = "verify/"
-USUAL = 50
+USUAL, FEW = 50, 5
 RECEIVED = 16
 
 AtClient = fx.Train | fx.Unlearn | fx.Perform
@@ -60,8 +61,8 @@ class Open:
 
     withdrawn: for each client the salted digests of the patients that left with each epoch, in order; received: for each client the tasks
     whose end is durable, the last few; stopped: for each client tasks that nobody waits for any more, though it may still be at them;
-    norms: of the last updates that entered; books: the ledger as each release left it, until the request is certified; losses: updates
-    of others that each request cost.
+    norms: of the last updates that entered; usual: the largest that their median has been, once there were a few; books: the ledger as each
+    release left it, until the request is certified; losses: updates of others that each request cost.
     """
 
     work: Mapping[str, AtClient] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class Open:
     received: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     norms: tuple[float, ...] = ()
+    usual: float | None = None
     books: Mapping[str, Books] = field(default_factory=dict)
     losses: Mapping[str, int] = field(default_factory=dict)
 
@@ -123,11 +125,18 @@ def _answered(open_: Open, event: Event, effects: tuple[Effect, ...]) -> Open:
             stopped=_without(open_.stopped, event.client, event.task),
         )
     if isinstance(event, ev.UpdateArrived) and any(isinstance(e, fx.Applied | fx.Buffered) for e in effects):
-        open_ = replace(open_, norms=(*open_.norms, norm(event.delta))[-USUAL:])
+        open_ = _measured(open_, norm(event.delta))
     if isinstance(event, ev.TimerFired):
         fired = next((timer for timer in open_.timers if timer.request == event.request and timer.due <= event.t), None)
         open_ = replace(open_, timers=tuple(timer for timer in open_.timers if timer is not fired))
     return open_
+
+
+def _measured(open_: Open, size: float) -> Open:
+    norms = (*open_.norms, size)[-USUAL:]
+    known = [n for n in norms if n > 0]
+    usual = open_.usual if len(known) < FEW else max(open_.usual or 0.0, median(known))
+    return replace(open_, norms=norms, usual=usual)
 
 
 def _asked(open_: Open, effects: tuple[Effect, ...], state: State, t: float, verify_s: float) -> Open:
