@@ -8,7 +8,7 @@ export TORCH_INDEX
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-WORKERS := -n auto --dist loadfile
+WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-offline test test-deployment test-fast check format lock clean
