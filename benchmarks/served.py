@@ -245,18 +245,19 @@ def used(folder: Path) -> dict[str, dict[str, float]]:
         for program in [name for name, part in PROGRAMS.items() if part in words]:
             status = Path(f"/proc/{pid}/status").read_text()
             peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            found[program] = {"peak_mb": peak * 1024 / MB, "cpu_s": (int(fields[_UTIME]) + int(fields[_STIME])) / TICKS}
+            found[program] = {"peak_mb": peak * 1024 / MB, "cpu_s": _cpu(pid, _UTIME, _STIME)}
     return found
 
 
 def everything(folder: Path) -> float:
     """CPU seconds of all that belongs to the federation, hospitals and ended tasks included."""
-    ticks = 0
-    for pid in Family(running.place(folder).mark).members():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += sum(int(fields[n]) for n in (_UTIME, _STIME, _CUTIME, _CSTIME))
-    return ticks / TICKS
+    return sum(_cpu(pid, _UTIME, _STIME, _CUTIME, _CSTIME) for pid in Family(running.place(folder).mark).members())
+
+
+def _cpu(pid: int, *wanted: int) -> float:
+    """The sum of these fields, which count ticks, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(fields[n]) for n in wanted) / TICKS
 
 
 def _spent(before: Mapping[str, Any], after: Mapping[str, Any], program: str, updates: int) -> dict[str, float]:

@@ -30,14 +30,12 @@ def flower(document: Document, table: Table) -> str:
     during = Counter(kill["during"] for kill in document["kills"])
     said = ", ".join(f"{what} {n}" for what, n in during.most_common())
     ended = ", ".join(f"{n} {phase}" for phase, n in sorted(document["requests"].items()))
-    whole = table(
-        ["", "runs", *HEADS], [_row("all", [document | {"kills": dict(Counter(k["kind"] for k in document["kills"]))}])]
-    )
+    whole = table(["", "runs", *HEADS], [_row("all", [{**document, "kills": document["counts"]}])])
+    replayed = "were the same, bit for bit" if document["replay"]["same"] else "DIFFER"
     return (
         table(["killed", "times", "s until anybody's next update: median", "most"], rows)
         + f"\n{whole}\nThey struck while: {said}. Requests: {ended}. Processes left after the stop: {document['orphans']}. All "
-        f"{document['replay']['computed']} results of the store, computed again, were the same"
-        f"{', bit for bit' if document['replay']['same'] else ' NOT'}.\n"
+        f"{document['replay']['computed']} results of the store, computed again, {replayed}.\n"
     )
 
 

@@ -138,9 +138,8 @@ def test_texts_from_outside_are_made_fit_for_a_record() -> None:
     assert len(plain("x" * 10_000)) == REASON
 
 
-def test_the_usual_norm_is_the_largest_median_there_has_been_so_that_nobody_is_held_for_ever_once_training_has_settled() -> (
-    None
-):
+def test_the_usual_norm_is_the_largest_median_there_has_been() -> None:
+    """Or nobody's update would enter any more after an erasure, once training had settled to nothing."""
     state, open_ = initial(MODEL), Open()
     usual = []
     for number, size in enumerate((5.0, 3.0, 4.0, 2.0, 0.0, 0.01, *(0.01,) * 60)):
