@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from afuic.bench import document, page, room
+from afuic.bench.fingerprint import fingerprint
 from afuic.bench.planning import select, tasks
-from afuic.bench.running import fingerprint, run
+from afuic.bench.running import run
+from afuic.bench.suite import Variant
 from afuic.bench.task import ARMS
 from afuic.engines import origin
 from afuic.errors import RunInterrupted, StoreError
@@ -91,6 +93,46 @@ def test_a_run_that_was_killed_goes_on_and_ends_in_the_same_document(tiny, finis
     assert {name: path.stat().st_mtime_ns for name, path in kept.items()} == stamps
     assert not set(seen) & set(kept)
     assert comparable(out) == comparable(finished)
+
+
+def test_what_another_suite_has_run_is_not_run_again(tiny, finished, tmp_path) -> None:
+    other = dataclasses.replace(
+        tiny, name="other", variants=(*tiny.variants[:2], Variant("no heal", "afuic", {"heal": "none"})), retrained=1
+    )
+    cases = tuple(dataclasses.replace(case, name=f"{case.name} again", references=None) for case in tiny.cases[:1])
+    chosen = select(dataclasses.replace(other, cases=cases))
+    seen: dict[str, str] = {}
+    found = run(chosen, tmp_path / "other", progress=lambda p, _: seen.setdefault(p.arm, p.note), reuse=(finished,))
+    taken = {name for name, note in seen.items() if note == f"copied from {finished}"}
+    assert {name.split("/", 2)[2] for name in seen.keys() - taken} == {"no heal"}
+    assert {name.split("/", 2)[2] for name in taken} == {"past", "retrain/0", "afuic", "paper"}
+    again = run(chosen, tmp_path / "alone")
+    assert comparable(tmp_path / "other") == comparable(tmp_path / "alone")
+    assert found.cases["whole again"].seeds["1"].arms.keys() == again.cases["whole again"].seeds["1"].arms.keys()
+
+
+def test_arms_of_other_settings_or_unfinished_ones_are_not_copied(tiny, finished, tmp_path) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(finished, half)
+    (half / ARMS / "whole/0/continue/result.json").unlink()
+    seen: dict[str, str] = {}
+    run(
+        select(tiny, seeds=1, cases=("whole",)),
+        tmp_path / "a",
+        progress=lambda p, _: seen.setdefault(p.arm, p.note),
+        reuse=(half,),
+    )
+    assert [name for name, note in seen.items() if not note.startswith("copied")] == ["whole/0/continue"]
+    seen.clear()
+    changed = select(tiny, seeds=1, cases=("whole",), methods=("continue",), changes=("training.lr=0.01",))
+    run(changed, tmp_path / "b", progress=lambda p, _: seen.setdefault(p.arm, p.note), reuse=(half,))
+    assert not [note for note in seen.values() if note.startswith("copied")]
+
+
+def test_a_folder_without_a_suite_has_nothing_to_reuse(tiny, tmp_path) -> None:
+    with pytest.raises(StoreError, match="empty: holds no suite of afuic, so no arms to copy"):
+        run(select(tiny, seeds=1), tmp_path / "out", reuse=(tmp_path / "empty",))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

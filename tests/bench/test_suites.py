@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from afuic import erase
+from afuic.bench.fingerprint import fingerprint
 from afuic.bench.planning import PAST, configuration, past_of, select, skipped, tasks
 from afuic.bench.suite import Case, Variant
 from afuic.bench.suites import AFTER_S, HAM10000, SUITES
@@ -50,9 +51,7 @@ def test_every_suite_can_be_planned(suite, tmp_path) -> None:
             METHODS[v.method].configure(v.options)
 
 
-@pytest.mark.parametrize(
-    "name", ["paper", "stragglers", "staleness", "patients", "requests", "relearn", "calibration", "ablations"]
-)
+@pytest.mark.parametrize("name", ["paper", "staleness", "patients", "requests", "relearn", "calibration", "ablations"])
 def test_long_suites_train_on_for_as_long_after_the_last_request(name, tmp_path) -> None:
     suite = SUITES[name]
     for case in suite.cases:
@@ -84,9 +83,9 @@ def test_what_is_prepared_ahead_has_a_past_of_its_own() -> None:
 
 def test_a_case_that_differs_cannot_share(tmp_path) -> None:
     suite = SUITES["staleness"]
-    odd = Case("odd", ("data.partition.clients=5",), references="server 100x", past=True)
+    odd = Case("odd", ("data.partition.clients=5",), references="server 10x", past=True)
     changed = replace(suite, cases=(*suite.cases, odd))
-    with pytest.raises(ConfigError, match="'odd': it cannot share the arms of 'server 100x', from which it differs"):
+    with pytest.raises(ConfigError, match="'odd': it cannot share the arms of 'server 10x', from which it differs"):
         tasks(select(changed, seeds=1, cases=("odd",)), tmp_path)
 
 
@@ -151,6 +150,26 @@ def test_every_method_but_knot_is_calibrated_in_three_forms() -> None:
 def test_a_row_that_needs_last_models_has_a_past_in_which_they_are_kept() -> None:
     assert past_of(Variant("a", "afuic", {"client": {}})) not in {PAST, past_of(Variant("b", "afuic", {"teacher": "ensemble"}))}
     assert past_of(Variant("c", "halimi")) == past_of(Variant("d", "afuic-paper")) == PAST
+
+
+def test_suites_share_the_arms_that_have_the_same_numbers(tmp_path) -> None:
+    def marks(name, case, methods) -> dict[str, str]:
+        every = tasks(select(SUITES[name], seeds=1, cases=(case,), methods=methods), tmp_path)
+        return {task.local: fingerprint(task) for task in every}
+
+    paper = marks("paper", "bloodmnist", ("afuic", "fedosd"))
+    assert marks("relearn", "bloodmnist", ("afuic", "fedosd")).items() >= paper.items()
+    forms = marks("calibration", "bloodmnist", ("afuic", "fedosd"))
+    assert forms["fedosd, no calibration"] == paper["fedosd"]
+    assert forms["afuic"] == paper["afuic"]
+    assert forms["retrain/4"] == paper["retrain/4"]
+    own = [mark for name, mark in forms.items() if name not in paper and name != "fedosd, no calibration"]
+    assert not set(own) & set(paper.values())
+    assert len(set(own)) == len(own) == 5
+    slower = marks("staleness", "server 3x", ("afuic", "wu"))
+    assert slower["afuic"] not in paper.values()
+    looked_at = marks("relearn", "bloodmnist", ("afuic",))
+    assert looked_at["relearn/afuic"] != looked_at["afuic"]
 
 
 def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:

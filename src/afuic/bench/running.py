@@ -6,16 +6,15 @@ is whole.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from afuic.bench import room
+from afuic.bench import reusing, room
 from afuic.bench.document import FILE, RECORD, Case, Document, Row, Seed, Sweep
+from afuic.bench.fingerprint import DATA, fingerprint
 from afuic.bench.gathering import Place, complete, gather
 from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
 from afuic.bench.preparing import PREPARED
@@ -30,31 +29,35 @@ from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
 from afuic.store.files import holding, read_json, write_bytes, write_json
 
-DATA = ("name", "calibration_from")
-"""Options of [data] that name a data set or a file."""
 Sink = Callable[[Progress, Remaining], None]
 
 
-def run(selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None = None) -> Document:
+def run(
+    selection: Selection, out: Path, *, jobs: int = 1, progress: Sink | None = None, reuse: Sequence[Path] = ()
+) -> Document:
     """Do what is missing of the selection in ``out`` and write its document; a run that was stopped goes on from its checkpoints.
 
-    StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
+    ``reuse``: folders of other suites, of which finished arms with the same settings are copied. StoreError: ``out`` holds another suite,
+    or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
     """
     try:
         _check_folder(selection, out)
+        for source in reuse:
+            reusing.check(source)
         every = tasks(selection, out)
         with holding(out):
-            return _run(selection, every, out, jobs, progress or (lambda *_: None))
+            return _run(selection, every, out, jobs, progress or (lambda *_: None), reuse)
     except RunInterrupted:
         raise RunInterrupted(f"stopped; the same command goes on with what {out} holds") from None
     except AfuicError as error:
         raise type(error)(str(error).replace("with --resume", "with the same command")) from None
 
 
-def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show: Sink) -> Document:
+def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show: Sink, reuse: Sequence[Path]) -> Document:
     _check_folder(selection, out)
     whole = _claim(selection, every, out)
     root = out / ARMS
+    copied = {name: source for source in reuse for name in reusing.reuse(every, root, source)}
     todo = [task for task in every if not task.done(root)]
     room.check(todo, out, jobs)
     book = _Book(whole, out, every)
@@ -66,6 +69,8 @@ def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show
         if update.state == "done":
             book.note(update.arm)
 
+    for name, source in copied.items():
+        show(Progress(name, 1.0, 1.0, 0, f"copied from {source}", "done"), left)
     for stage in sorted({task.stage for task in todo}):
         _stage([t for t in todo if t.stage == stage], root, jobs, told)
     return book.write(final=True)
@@ -101,30 +106,6 @@ def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
     said = {"suite": selection.suite.name, "changes": selection.changes, "cases": cases, "seeds": seeds}
     write_json(path, {**said, "arms": kept["arms"] | mine})
     return replace(selection, cases=cases, seeds=seeds, methods=None)
-
-
-def fingerprint(task: Task) -> str:
-    """What decides the numbers of a task; its data files by what is in them, since they may be moved, and the suite's folder with them."""
-    values = json.loads(task.config)
-    named = {key: _content(name) for key in DATA if (name := values["data"][key]) is not None}
-    return _digest(replace(task, config=json.dumps(values | {"data": values["data"] | named})))
-
-
-@functools.lru_cache(maxsize=64)
-def _content(name: str) -> str:
-    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).is_file() else name
-
-
-def _digest(task: Task) -> str:
-    """What decides the numbers of a task. Other methods may join a suite later, so the list of methods is not part of it, but of a past
-    what it has kept ready for them is.
-    """
-    values = json.loads(task.config)
-    needs = [METHODS[name].configure({}).needs for name in values["methods"]]
-    ready = [any(n.history for n in needs), any(n.last_models for n in needs)] if task.past else []
-    settings = [values | {"methods": []}, ready, task.options, task.method, task.family, task.until]
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

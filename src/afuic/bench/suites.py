@@ -1,4 +1,5 @@
-"""The suites themselves. Every method is taken from the registry; nothing here names one unless the suite is about it.
+"""The suites themselves. ``smoke``, ``paper``, ``relearn`` and ``calibration`` take every method from the registry; the others vary
+something, and vary it for one method of each kind.
 
 Long runs leave 1080 virtual seconds after the (last) release: some 59 updates per client with the defaults.
 """
@@ -11,7 +12,7 @@ from afuic.bench.suite import Case, Suite, Sweep, Variant
 from afuic.errors import ConfigError
 
 HAM10000 = "AFUIC_HAM10000_NPZ"
-ASKED_S, AFTER_S = 1200.0, 1080.0
+ASKED_S, AFTER_S, SOON_S = 1200.0, 1080.0, 240.0
 CLEAN = "data.trigger=none"
 ORGANS = ("data.name=organamnist", "data.partition.clients=10", "data.partition.alpha=0.3")
 
@@ -22,6 +23,11 @@ def asked(*times_s: float, clients: tuple[str, ...] = (), after_s: float = AFTER
     names = clients or tuple(f"hospital-{k}" for k in range(len(times_s)))
     listed = ", ".join(f'{{client="{c}", at={t / horizon!r}}}' for c, t in zip(names, times_s, strict=True))
     return (f"clock.horizon_s={horizon!r}", f"requests=[{listed}]")
+
+
+def plain(*methods: str) -> tuple[Variant, ...]:
+    """These methods as they are."""
+    return tuple(Variant(name, name) for name in methods)
 
 
 def site(name: str) -> tuple[str, ...]:
@@ -75,7 +81,8 @@ PAPER = Suite(
 STRAGGLERS = Suite(
     name="stragglers",
     question="What do a slow client's delays do to the time until the release, and to those who wait?",
-    base=LONG,
+    base=asked(ASKED_S, after_s=SOON_S),
+    variants=plain("afuic", "afuic-paper", "wu", "federaser", "fedosd", "rapid"),
     cases=tuple(
         Case(f"slowest {factor}x", ("clock.stragglers=1", f"clock.straggler_factor={factor}"), x=factor)
         for factor in (1, 2, 5, 10, 20)
@@ -89,15 +96,16 @@ STALENESS = Suite(
     name="staleness",
     question="What is lost when the release comes many versions after the snapshot it was made from, by overwriting and by adding?",
     base=LONG,
+    variants=plain("afuic", "afuic-paper", "wu"),
     cases=tuple(
         Case(
             f"server {speed:g}x",
             (f"clock.server_speed={speed}",),
-            references=None if i == 0 else "server 100x",
+            references=None if i == 0 else "server 10x",
             past=i > 0,
             x=speed,
         )
-        for i, speed in enumerate((100.0, 10.0, 3.0, 1.5, 0.8, 0.4))
+        for i, speed in enumerate((10.0, 100.0, 3.0, 1.5, 0.8, 0.4))
     ),
     seeds=3,
     retrained=3,
@@ -108,6 +116,11 @@ PATIENTS = Suite(
     name="patients",
     question="And when not a hospital but 1, 10 or 100 of its patients are to be forgotten?",
     base=LONG,
+    variants=(
+        *plain("afuic"),
+        Variant("afuic, scrubbed at the hospital", "afuic", {"patients": "scrub"}),
+        *plain("afuic-paper", "wu", "fedosd"),
+    ),
     cases=(
         *(Case(f"bloodmnist, {n} patients", (CLEAN, f"requests.0.patients={n}"), x=n) for n in (1, 10, 100)),
         *(
@@ -123,6 +136,7 @@ REQUESTS = Suite(
     name="requests",
     question="Does it hold for requests that come together, in a row, in a guard window, from the largest, from the only one of a class?",
     base=LONG,
+    variants=plain("afuic", "afuic-paper", "wu", "fedosd", "sifu"),
     cases=(
         Case("two at once", asked(1200, 1200)),
         Case("five in a row", ("data.partition.clients=10", *asked(1200, 1320, 1440, 1560, 1680))),
@@ -208,6 +222,7 @@ SCALE = Suite(
         "evaluation.images=50",
         "clock.horizon_s=240.0",
     ),
+    variants=plain("afuic", "afuic-paper", "federaser", "knot"),
     cases=tuple(Case(f"{n} clients", (f"data.partition.clients={n}",), x=n) for n in (5, 20, 50, 100, 200)),
     seeds=1,
     retrained=3,

@@ -94,6 +94,14 @@ def run(
     ] = None,
     set_: Overrides = None,
     jobs: Jobs = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of another suite: its finished arms with the same settings are copied. May be given more than once.",
+            show_default="none",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for arms and results.", show_default="runs/bench-SUITE")] = None,
 ) -> None:
     """Run a suite, or go on with it: what is finished in the folder is kept. Writes bench.json; report makes tables of it."""
@@ -121,7 +129,7 @@ def run(
                 done.update({update.arm} if update.state == "done" else ())
                 show(update, left)
 
-            document = running(chosen, folder, jobs=jobs or pool.cores(), progress=progress)
+            document = running(chosen, folder, jobs=jobs or pool.cores(), progress=progress, reuse=reuse or ())
     except KeyboardInterrupt:
         raise RunInterrupted(f"stopped; the same command goes on with what {folder} holds") from None
     if not done:

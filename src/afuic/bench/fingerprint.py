@@ -1,0 +1,39 @@
+"""What decides the numbers of a task, as one digest: by it a folder refuses other settings, and a suite finds what another has run."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from afuic.bench.task import Task
+from afuic.erase import METHODS
+
+DATA = ("name", "calibration_from")
+"""Options of [data] that name a data set or a file."""
+DIGITS = 16
+
+
+def fingerprint(task: Task) -> str:
+    """The same for tasks with the same numbers, whatever suite, case and folder they belong to; data files by what is in them, options by
+    what they change.
+
+    Other methods and references may join a suite later, so neither their list nor their number is part of it, but of a past what it has
+    kept ready for them is.
+    """
+    values = json.loads(task.config)
+    needs = [METHODS[name].configure({}).needs for name in values["methods"]]
+    ready = [any(n.history for n in needs), any(n.last_models for n in needs)] if task.past else []
+    files = {key: _content(name) for key in DATA if (name := values["data"][key]) is not None}
+    values |= {"data": values["data"] | files, "evaluation": values["evaluation"] | {"retrained": 0}}
+    values |= {"name": "", "methods": []}
+    options = METHODS[task.method].configure(json.loads(task.options).get(task.method, {})).options
+    changed = options.model_dump(mode="json", exclude_defaults=True)
+    settings = [values, ready, changed, task.method, task.family, task.until, task.kind, task.witness]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]
+
+
+@functools.lru_cache(maxsize=64)
+def _content(name: str) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest() if Path(name).is_file() else name
