@@ -14,6 +14,30 @@ def test_every_page_is_up_to_date_and_none_is_left_over() -> None:
     assert dict(suites.written(found)) == {}, "run benchmarks/suites.py"
 
 
+def test_the_table_of_the_limits_is_up_to_date() -> None:
+    import apart
+
+    now = apart.PAGE.read_text(encoding="utf-8")
+    assert apart.written(now) == now, "run benchmarks/apart.py"
+
+
+def test_points_are_differences_to_retraining_and_only_the_mark_is_not() -> None:
+    import apart
+
+    case = next(iter(apart.load(apart.SOURCE).cases.values()))
+    seeds = list(case.seeds.values())
+    for phase, key, _ in apart.COLUMNS[:-1]:
+        models = [seed.retrained.phases[phase][key] for seed in seeds]
+        expected = [
+            100 * (seed.arms["afuic"].phases[phase][key] - sum(each) / len(each))
+            for seed, each in zip(seeds, models, strict=True)
+        ]
+        assert apart.ours(case, phase, key) == pytest.approx(expected)
+        assert sum(apart.retrained(case, phase, key)) == pytest.approx(0, abs=1e-9)
+    highest = [100 * seed.arms["afuic"].phases["after"]["asr_excess_max"] for seed in seeds]
+    assert apart.ours(case, "after", "asr_excess_max") == pytest.approx(highest)
+
+
 @pytest.mark.slow
 def test_the_first_figure_of_every_suite_is_up_to_date() -> None:
     import suites
