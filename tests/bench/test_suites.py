@@ -16,6 +16,7 @@ from afuic.bench.variants import form, rows
 from afuic.config import load
 from afuic.erase import METHODS, Ask
 from afuic.errors import ConfigError
+from afuic.evaluate.ulira import FULL
 
 ASK = Ask(whole=True, reachable=True, calibration=True, elapsed_s=1200.0)
 
@@ -179,3 +180,10 @@ def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:
     assert len(attack.sources) == 8
     assert {t.until for t in every if "shadow" in t.local and t.past_at} == {"release"}
     assert load().requests[0].patients is None
+
+
+def test_with_32_references_the_attack_has_the_full_setting(tmp_path) -> None:
+    changes = (f"evaluation.retrained={FULL}",)
+    chosen = select(SUITES["patients"], seeds=1, cases=("bloodmnist, 1 patients",), methods=("wu",), changes=changes)
+    attack = next(task for task in tasks(chosen, tmp_path) if task.kind == "ulira")
+    assert len(attack.sources) == len(set(attack.sources)) == 2 * FULL == 64

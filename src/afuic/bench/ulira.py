@@ -15,7 +15,7 @@ from afuic.engines.finished import measured_model, measured_probs
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.shadows import RETRAIN, Shadows
 from afuic.evaluate.judge import Probs
-from afuic.evaluate.ulira import CHEAP, LEAST, attack
+from afuic.evaluate.ulira import CHEAP, FULL, LEAST, attack
 from afuic.rng import stream
 from afuic.store.files import read_json, write_json
 
@@ -30,8 +30,11 @@ INTERVALS = {AUC: "auc_interval", TPR: "tpr_interval"}
 
 
 def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
-    """For each shadow its past and every row from it; then, for each row, the attack."""
-    shadows = min(CHEAP, len(plan.names))
+    """For each shadow its past and every row from it; then, for each row, the attack.
+
+    Shadows: the full setting's where there are as many references to set against them, else the cheap one's.
+    """
+    shadows = FULL if len(plan.names) >= FULL else min(CHEAP, len(plan.names))
     for i in range(shadows):
         family, own = (FOLDER, i), f"{FOLDER}/shadow-{i}"
         yield from plan.pasts(variants, own, family=family, until="request", witness=True)
