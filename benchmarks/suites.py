@@ -16,13 +16,16 @@ from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 from afuic.bench import formats, statistics
 from afuic.bench.compact import NOTE, compact
 from afuic.bench.document import Document, load
-from afuic.bench.figures import Figure, clock, sweep
+from afuic.bench.figures import Figure, clock, gaps, sweep
 from afuic.bench.page import commits, origin
 from afuic.bench.tables import slug, tables
 
 DOCS = ROOT / "docs"
 INDEX = DOCS / "benchmarks.md"
 NOTHING = "No suite has been committed yet.\n"
+PAPER = RESULTS / "paper.json"
+MANY = 20
+"""Rows from which on curves are too many to be told from each other."""
 FAILED = 12
 """So many sentences about rows that released nothing are shown at once, more are folded away."""
 
@@ -73,9 +76,8 @@ def _case(name: str, document: Document, case: str) -> Iterator[str]:
     found = document.cases[case]
     yield f"## {case}"
     yield formats.grid(compact(slug(case), case, found)).rstrip("\n")
-    if document.sweep is None:
-        for path, figure in _named(name, clock(case, found)).items():
-            yield f"![{figure.alt}](../figures/{path})"
+    for path, figure in _named(name, _of_case(document, case)).items():
+        yield f"![{figure.alt}](../figures/{path})"
     yield f"<details><summary>{case}: all measures, costs and tests</summary>"
     for table in tables(document.model_copy(update={"cases": {case: found}})):
         yield f"### {table.title}"
@@ -85,9 +87,27 @@ def _case(name: str, document: Document, case: str) -> Iterator[str]:
 
 
 def figures(name: str, document: Document) -> dict[str, Figure]:
-    """File below docs/figures → figure: the sweep of a suite that has one, else every case against the clock."""
-    drawn = [sweep(document)] if document.sweep else [clock(case, found) for case, found in document.cases.items()]
+    """File below docs/figures → figure: the sweep of a suite that has one, else a figure for each case."""
+    drawn = [sweep(document), *(_of_case(document, case) for case in document.cases)]
     return {path: figure for each in drawn for path, figure in _named(name, each).items()}
+
+
+def _of_case(document: Document, case: str) -> Iterator[Figure]:
+    """A case against the clock, or its gaps at the end where it has many rows; none in a sweep, and none where the models are those
+    that have been drawn for ``paper``.
+    """
+    found = document.cases[case]
+    if document.sweep is None and not _repeated(document, case):
+        yield from (gaps if len(found.rows) > MANY else clock)(case, found)
+
+
+def _repeated(document: Document, case: str) -> bool:
+    paper = load(PAPER).cases if document.suite != PAPER.stem and PAPER.exists() else {}
+    return case in paper and all(
+        row in paper[case].seeds.get(seed, found).arms and paper[case].seeds[seed].arms[row].digest == arm.digest
+        for seed, found in document.cases[case].seeds.items()
+        for row, arm in found.arms.items()
+    )
 
 
 def _named(name: str, each: Iterator[Figure]) -> dict[str, Figure]:

@@ -52,6 +52,18 @@ def test_gaps_and_costs_of_all_data_sets_together() -> None:
     assert found["retrained (floor)"]["released"] == "6 of 6"
 
 
+def test_a_further_measure_has_a_column_where_it_was_taken() -> None:
+    def relearned(ratio: float) -> Arm:
+        found = released(0.0, 0.02)
+        return found.model_copy(update={"phases": {**found.phases, "extra": {"relearn_ratio": ratio}}})
+
+    found = cells(case({"afuic": relearned(1.0), "other": released(0.0, 0.5)}, {"afuic": relearned(2.0)}))
+    assert found["afuic"]["relearning, over retraining's steps"] == "1.50 ± 0.71"
+    assert found["other"]["relearning, over retraining's steps"] == "–"
+    assert not [name for name in found["afuic"] if name.startswith("U-LiRA")]
+    assert "relearning, over retraining's steps" not in cells(BLOOD)["afuic"]
+
+
 def test_only_what_is_within_in_every_run_is_marked() -> None:
     table = compact("t", "T", pooled({"blood": BLOOD, "organ": ORGAN}))
     at = table.columns.index("accuracy")

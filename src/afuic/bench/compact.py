@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from afuic.bench import statistics
 from afuic.bench.document import Case
-from afuic.bench.measures import Shown, whole
+from afuic.bench.measures import Shown, rate, whole
 from afuic.bench.statistics import COST, Summary
 from afuic.bench.tables import FLOOR, Cell, Row, Table, label, released
-from afuic.report.words import MISSING, duration, percent, signed
+from afuic.report.words import MISSING, duration, number, percent, signed
 
 COSTS = (
     Shown("latency_to_retrain", "latency, of retraining's", percent),
@@ -26,6 +26,13 @@ GAPS = (
     ("after", "asr_excess_max", "highest excess ASR after"),
 )
 """Phase, measure, and what its column is called."""
+EXTRA = "extra"
+FURTHER = (
+    Shown("relearn_ratio", "relearning, over retraining's steps", rate),
+    Shown("ulira_auc", "U-LiRA AUC", number),
+    Shown("ulira_auc_control", "… on test images", number),
+)
+"""Columns of their own, with mean ± standard deviation, where a suite has measured them."""
 NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same. Then z, the gap "
     "of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how many runs |z| ≤ 2; bold "
@@ -47,21 +54,26 @@ def pooled(cases: Mapping[str, Case]) -> Case:
 
 def compact(name: str, title: str, case: Case) -> Table:
     """The table of a case, or of several that were pooled."""
-    columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS))
-    floor = Row(FLOOR, (_models(case), *_floor(case)))
-    return Table(name, title, NOTE, columns, (*(_row(case, row) for row in case.rows), floor))
+    further = [
+        s for s in FURTHER if any(v is not None for row in case.rows for v in statistics.values(case, row, EXTRA, s.key))
+    ]
+    columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS), *(s.label for s in further))
+    floor = Row(FLOOR, (_models(case), *_floor(case, further)))
+    return Table(name, title, NOTE, columns, (*(_row(case, row, further) for row in case.rows), floor))
 
 
-def _row(case: Case, row: str) -> Row:
+def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
     runs = statistics.run(case, row)
     costs = (_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS)
     gaps = (_gap(statistics.of_row(case, row, phase, key), runs) for phase, key, _ in GAPS)
-    return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps))
+    more = (_cost(statistics.of_row(case, row, EXTRA, s.key), s) for s in further)
+    return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps, *more))
 
 
-def _floor(case: Case) -> list[Cell]:
+def _floor(case: Case, further: Sequence[Shown]) -> list[Cell]:
     costs = [_cost(statistics.of_retraining(case, COST, s.key), s) for s in COSTS]
-    return costs + [_gap(statistics.of_retraining(case, phase, key)) for phase, key, _ in GAPS]
+    gaps = [_gap(statistics.of_retraining(case, phase, key)) for phase, key, _ in GAPS]
+    return [*costs, *gaps, *(_cost(statistics.of_retraining(case, EXTRA, s.key), s) for s in further)]
 
 
 def _models(case: Case) -> Cell:

@@ -52,7 +52,7 @@ def figures(document: Document) -> tuple[Figure, ...]:
     """All of them, case by case, the sweep last."""
     every: list[Figure] = []
     for name, case in document.cases.items():
-        every += [*clock(name, case), *_gaps(name, case)]
+        every += [*clock(name, case), *gaps(name, case)]
     return (*every, *sweep(document))
 
 
@@ -141,7 +141,7 @@ def _broken(text: str) -> str:
 # -- gaps to retraining -------------------------------------------------------------------------------------------------------
 
 
-def _gaps(name: str, case: Case) -> Iterator[Figure]:
+def gaps(name: str, case: Case) -> Iterator[Figure]:
     """One panel for each measure: methods down, z across, every seed a dot, the median a line; the shaded band is ±2."""
     keys = [k for k in GAPS if any(g is not None for row in case.rows for g in statistics.gaps(case, row, "final", k))]
     if keys:
