@@ -12,7 +12,7 @@ from afuic.bench.suite import Case, Suite, Sweep, Variant
 from afuic.errors import ConfigError
 
 HAM10000 = "AFUIC_HAM10000_NPZ"
-ASKED_S, AFTER_S, SOON_S = 1200.0, 1080.0, 240.0
+ASKED_S, AFTER_S, SOON_S, NEVER_S = 1200.0, 1080.0, 240.0, 1e6
 CLEAN = "data.trigger=none"
 ORGANS = ("data.name=organamnist", "data.partition.clients=10", "data.partition.alpha=0.3")
 
@@ -96,7 +96,7 @@ STALENESS = Suite(
     name="staleness",
     question="What is lost when the release comes many versions after the snapshot it was made from, by overwriting and by adding?",
     base=LONG,
-    variants=plain("afuic", "afuic-paper", "wu"),
+    variants=(*plain("afuic", "wu"), Variant("afuic-paper, without deadline", "afuic-paper", {"deadline_s": NEVER_S})),
     cases=tuple(
         Case(
             f"server {speed:g}x",
