@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,7 +14,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from afuic.bench import statistics
 from afuic.bench.document import Case, Curve, Document, Sweep
-from afuic.bench.measures import shown
+from afuic.bench.measures import PHASES, shown
 from afuic.bench.tables import FLOOR, label, slug
 from afuic.report.figures import Floats, aligned
 from afuic.report.svg import FAINT, GRID, INK, drawing, looks
@@ -178,7 +179,7 @@ def _dots(axes: Axes, case: Case, key: str, rows: Sequence[str]) -> None:
             axes.plot([median(z)] * 2, [y - 0.32, y + 0.32], color=colour, linewidth=1.4)
     axes.set_xscale("symlog", linthresh=NOTABLE)
     axes.set_xlim(-1.3 * FARTHEST, 1.3 * FARTHEST)
-    axes.set_xticks([-100, -10, 0, 10, 100], ["−100", "−10", "0", "10", "100"])
+    axes.set_xticks([-100, -10, 0, 10, 100], ["−100", "", "0", "", "100"])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(rows)), [r if r == FLOOR else label(case, r) for r in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -194,17 +195,17 @@ def _left_out(case: Case, key: str) -> list[float | None]:
 
 
 def sweep(document: Document) -> Iterator[Figure]:
-    """One panel for each thing drawn: a line for each row, its mean over the seeds, bars from the least to the largest. None of a suite
-    that varies nothing.
+    """One panel for each thing drawn: a line for each row that was varied, its mean over the seeds, bars from the least to the largest.
+    None of a suite that varies nothing.
     """
     if document.sweep is not None:
-        varied, rows = document.sweep, dict.fromkeys(row for case in document.cases.values() for row in case.rows)
-        alt = f"{', '.join(varied.costs)} against {varied.label}, a line for each of {', '.join(rows)}."
+        varied, rows = document.sweep, _varied(document.cases)
+        alt = f"{', '.join(map(_words, varied.costs))} against {varied.label}, a line for each of {', '.join(rows)}."
         yield Figure("sweep", f"against {varied.label}", alt, partial(_draw_sweep, document.cases, varied))
 
 
 def _draw_sweep(cases: Mapping[str, Case], varied: Sweep, formats: Sequence[str]) -> list[bytes]:
-    rows = {row: found.method for case in cases.values() for row, found in case.rows.items()}
+    rows = _varied(cases)
     look = looks(list(dict.fromkeys(rows.values())))
     with drawing(WIDTH, 0.8 + 2.4 * len(varied.costs), formats) as (figure, made):
         panels = figure.subplots(len(varied.costs), 1, sharex=True, squeeze=False)[:, 0]
@@ -212,7 +213,7 @@ def _draw_sweep(cases: Mapping[str, Case], varied: Sweep, formats: Sequence[str]
             for row, method in rows.items():
                 points = [p for case in cases.values() if (p := _point(case, row, varied.by, what)) is not None]
                 _swept(axes, sorted(points), row, look[method])
-            axes.set_title(what if what.startswith("z ") else shown(what).label)
+            axes.set_title(_words(what))
             axes.grid(axis="y")
             if what.startswith("z "):
                 axes.axhspan(-NOTABLE, NOTABLE, color=GRID, linewidth=0, zorder=0)
@@ -222,15 +223,28 @@ def _draw_sweep(cases: Mapping[str, Case], varied: Sweep, formats: Sequence[str]
     return made
 
 
+def _varied(cases: Mapping[str, Case]) -> dict[str, str]:
+    """Row → method: the rows of more than one case, or all where there is but one case."""
+    every = [(row, found.method) for case in cases.values() for row, found in case.rows.items()]
+    count = Counter(row for row, _ in every)
+    return {row: method for row, method in every if count[row] > 1 or len(cases) == 1}
+
+
+def _words(what: str) -> str:
+    """A cost's label, or which gap it is."""
+    phase, _, key = what.rpartition(" ")
+    return f"{shown(key).label}, z {PHASES[phase.removeprefix('z ')]}" if phase else shown(key).label
+
+
 Point = tuple[float, float, float, float]
 """x, mean, least and largest."""
 
 
 def _point(case: Case, row: str, by: str, what: str) -> Point | None:
     x = case.x if by == "x" else statistics.of_row(case, row, statistics.COST, by).mean
-    kind, _, key = what.rpartition(" ")
-    if kind == "z":
-        found = statistics.gaps(case, row, "final", key)
+    phase, _, key = what.rpartition(" ")
+    if phase:
+        found = statistics.gaps(case, row, phase.removeprefix("z "), key)
     else:
         found = statistics.values(case, row, statistics.SPENT if key == "own_s" else statistics.COST, key)
     y = [v for v in found if v is not None]

@@ -47,7 +47,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a suite varies. ``by``: the cases' own ``x``, or a measured cost; ``costs``: what is drawn against it."""
+    """What a suite varies. ``by``: the cases' own ``x``, or a measured cost; ``costs``: what is drawn against it, costs, or gaps as
+    "z PHASE MEASURE".
+    """
 
     label: str
     costs: tuple[str, ...]

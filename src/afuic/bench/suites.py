@@ -207,7 +207,7 @@ ABLATIONS = Suite(
         ),
     ),
     seeds=3,
-    sweep=Sweep("calibration images", ("z accuracy", "z forget_accuracy")),
+    sweep=Sweep("calibration images", ("z released accuracy", "z released forget_accuracy", "latency_s")),
 )
 
 SCALE = Suite(
