@@ -7,6 +7,7 @@ Read are benchmarks/results/paper.json and benchmarks/results/suites/NAME.json, 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 
 from afuic.bench import formats, statistics
 from afuic.bench.compact import NOTE, compact
-from afuic.bench.document import Document, load
+from afuic.bench.document import Case, Document, load
 from afuic.bench.figures import Figure, clock, gaps, sweep
 from afuic.bench.page import commits, origin
 from afuic.bench.tables import slug, tables
@@ -102,12 +103,17 @@ def _of_case(document: Document, case: str) -> Iterator[Figure]:
 
 
 def _repeated(document: Document, case: str) -> bool:
-    paper = load(PAPER).cases if document.suite != PAPER.stem and PAPER.exists() else {}
-    return case in paper and all(
-        row in paper[case].seeds.get(seed, found).arms and paper[case].seeds[seed].arms[row].digest == arm.digest
-        for seed, found in document.cases[case].seeds.items()
-        for row, arm in found.arms.items()
-    )
+    paper = {} if document.suite == PAPER.stem else _drawn()
+    return case in paper and _models(document.cases[case]).items() <= _models(paper[case]).items()
+
+
+@functools.cache
+def _drawn() -> Mapping[str, Case]:
+    return load(PAPER).cases if PAPER.exists() else {}
+
+
+def _models(case: Case) -> dict[tuple[str, str], str | None]:
+    return {(seed, row): arm.digest for seed, found in case.seeds.items() for row, arm in found.arms.items()}
 
 
 def _named(name: str, each: Iterator[Figure]) -> dict[str, Figure]:

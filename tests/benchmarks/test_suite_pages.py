@@ -57,3 +57,7 @@ def test_curves_that_the_paper_shows_are_not_drawn_again() -> None:
     arm = other.cases["bloodmnist"].seeds["1"].arms["wu"]
     other.cases["bloodmnist"].seeds["1"].arms["wu"] = arm.model_copy(update={"digest": "sha256:another"})
     assert list(suites.figures("relearn", other)) == ["suites/relearn-curves-bloodmnist.svg"]
+    seeds = found["relearn"].cases["bloodmnist"].seeds
+    unknown = found["relearn"].model_copy(deep=True)
+    unknown.cases["bloodmnist"].seeds["77"] = seeds["1"]
+    assert list(suites.figures("relearn", unknown)) == ["suites/relearn-curves-bloodmnist.svg"]

@@ -28,9 +28,9 @@ def reuse(tasks: Iterable[Task], root: Path, source: Path) -> tuple[str, ...]:
         known = {digest: name for name, digest in read_json(source / RECORD)["arms"].items()}
         copied = []
         for task in tasks:
-            arm = source / ARMS / known.get(fingerprint(task), "")
-            if task.kind == "arm" and not task.at(root).exists() and _finished(arm):
-                _copy(arm, task.at(root))
+            name = None if task.kind != "arm" or task.at(root).exists() else known.get(fingerprint(task))
+            if name is not None and _finished(source / ARMS / name):
+                _copy(source / ARMS / name, task.at(root))
                 copied.append(task.name)
         return tuple(copied)
 

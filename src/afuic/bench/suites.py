@@ -159,7 +159,7 @@ CALIBRATION = Suite(
 
 
 def _images(n: int) -> Case:
-    return Case(f"{n} calibration images", (f"data.calibration={n}",), (AFUIC,), "as it is", past=True, x=n)
+    return Case(f"{n} calibration images", (f"data.calibration={n}",), plain("afuic"), "as it is", past=True, x=n)
 
 
 def _guard(name: str, **guard: object) -> Variant:
@@ -170,11 +170,10 @@ def _carriers(policy: str) -> Variant:
     return Variant(f"carriers: {policy}", "afuic", {"carriers": {"policy": policy}})
 
 
-AFUIC = Variant("afuic", "afuic")
 NO_GUARD = {"versions": 0, "calibration": "none"}
 CONSISTENT = {"distil": 0.0, "invariance": 1.0, "turned": False}
 PARTS = (
-    AFUIC,
+    *plain("afuic"),
     Variant("removal alone", "afuic", {"heal": "none", "guard": NO_GUARD}),
     Variant("removal and guard", "afuic", {"heal": "none"}),
     _guard("no guard", **NO_GUARD),
@@ -201,7 +200,7 @@ ABLATIONS = Suite(
         Case(
             "2000 calibration images of organamnist",
             ("data.calibration=2000", "data.calibration_from=organamnist"),
-            (AFUIC,),
+            plain("afuic"),
             "as it is",
             past=True,
         ),
