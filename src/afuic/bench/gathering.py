@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from afuic.bench.document import Arm, Costs, Curve, Outcome, Phases, Retrained, Seed, Spent, Values
 from afuic.bench.extras import EXTRAS
-from afuic.bench.task import RESULT, about
+from afuic.bench.task import RESULT
+from afuic.bench.working import about
 from afuic.config import Config
 from afuic.engines.description import of_others, requested
 from afuic.engines.finished import measured_probs, outcome

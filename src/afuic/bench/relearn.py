@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from afuic.bench.suite import Variant
+from afuic.bench.task import Task
 from afuic.engines import relearn as engine
 from afuic.engines.finished import measured_model
 from afuic.evaluate.relearn import Relearned, ratio
 from afuic.params import Params
 from afuic.store.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from afuic.bench.suite import Variant
-    from afuic.bench.task import Task
 
 FOLDER = "relearn"
 STEPS, CENSORED, RATIO = "relearn_steps", "relearn_censored", "relearn_ratio"

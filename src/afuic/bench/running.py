@@ -20,8 +20,9 @@ from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, 
 from afuic.bench.preparing import PREPARED
 from afuic.bench.remaining import Remaining
 from afuic.bench.suite import Variant
-from afuic.bench.task import ARMS, RESULT, Task, about, work
+from afuic.bench.task import ARMS, RESULT, Task
 from afuic.bench.variants import REFERENCE, rows
+from afuic.bench.working import about, work
 from afuic.config import Config
 from afuic.engines import origin, pool
 from afuic.engines.arm import Progress

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from afuic.bench.suite import Variant
+from afuic.bench.task import Task
 from afuic.engines.finished import measured_model, measured_probs
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.shadows import RETRAIN, Shadows
@@ -18,10 +20,6 @@ from afuic.evaluate.judge import Probs
 from afuic.evaluate.ulira import CHEAP, FULL, LEAST, attack
 from afuic.rng import stream
 from afuic.store.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from afuic.bench.suite import Variant
-    from afuic.bench.task import Task
 
 FOLDER = "ulira"
 UNLEARNED, CONTROL = "unlearned", "control"
