@@ -108,6 +108,12 @@ def test_changes_from_the_command_line_come_last(tmp_path) -> None:
     assert (cfg.training.steps, cfg.data.limit, cfg.evaluation.retrained) == (7, 50, 3)
 
 
+def test_options_of_methods_are_the_rows_own_and_not_dropped_in_silence(tmp_path) -> None:
+    chosen = select(SUITES["smoke"], seeds=1, changes=("options.wu.distil.temperature=2.0",))
+    with pytest.raises(ConfigError, match=r"--set options\.wu: the rows of a suite say .* `afuic run --set`"):
+        tasks(chosen, tmp_path)
+
+
 def test_every_method_is_in_the_comparison_and_retraining_is_its_reference() -> None:
     found = [v.method for v in rows(SUITES["paper"], SUITES["paper"].cases[0])]
     assert found == [name for name in METHODS if name != "retrain"]

@@ -104,8 +104,10 @@ def configuration(selection: Selection, case: Case, seed: int, out: Path) -> Con
     made = config.load(None, texts)
     if case.prepare is not None:
         made = config.load(None, (*texts, *_prepared(case.prepare, made.model_dump_json(), out)))
-    name = f"{suite.name}: {case.name}"
-    return made.model_copy(update={"name": name, "methods": tuple(every), "options": {}})
+    if made.options:
+        which = ", ".join(f"options.{name}" for name in made.options)
+        raise ConfigError(f"--set {which}: the rows of a suite say their methods' options; try others with `afuic run --set`")
+    return made.model_copy(update={"name": f"{suite.name}: {case.name}", "methods": tuple(every)})
 
 
 def _texts(selection: Selection, case: Case) -> tuple[str, ...]:
