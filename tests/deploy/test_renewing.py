@@ -72,6 +72,17 @@ def test_a_new_node_key_takes_the_place_of_the_old_one_in_the_settings(folder: P
     assert path.read_text().startswith("# mine\n")
 
 
+def test_several_are_renewed_at_once_and_each_of_them_counts(folder: Path) -> None:
+    settings, kept = folder / SERVER_FILE, folder / "server" / "tokens.json"
+    code, said, files = changed(folder, "--token", "north", "--token", "operator", "--node", "north", "--node", "west", "--tls")
+    assert (code, len(said.splitlines())) == (0, 5)
+    assert {"server/tls.pem", "hospitals/north/token", "operator/token", "hospitals/west/node.pub"} <= files
+    for place in ("hospitals/north", "operator"):
+        assert tokens.recognise(tokens.read(kept), (folder / place / "token").read_text().strip()) is not None
+    for hospital in load(settings, Server).hospitals:
+        assert hospital.node_key == (folder / "hospitals" / hospital.name / "node.pub").read_text().strip()
+
+
 def test_what_cannot_be_renewed_is_named_and_nothing_is_changed(folder: Path) -> None:
     (folder / "ca" / "ca.key").rename(folder / "elsewhere")
     for arguments, says in (
@@ -79,6 +90,8 @@ def test_what_cannot_be_renewed_is_named_and_nothing_is_changed(folder: Path) ->
         (("--tls",), "ca.key: cannot be read (No such file or directory); put back"),
         (("--token", "east"), "no such token in"),
         (("--node", "east"), "there are north, south, west"),
+        (("--token", "north", "--node", "west", "--node", "east"), "--node east: no such hospital"),
+        (("--token", "operator", "--tls"), "ca.key: cannot be read"),
     ):
         code, said, files = changed(folder, *arguments)
         assert (code, files) == (2, set())

@@ -162,12 +162,11 @@ def renew(
 
     if not (tls or token or node):
         raise ConfigError("deploy renew: say what is to be new: --tls, --token NAME or --node HOSPITAL")
-    for name in token or ():
-        typer.echo(renewing.token(folder, name))
-    for name in node or ():
-        typer.echo(renewing.node(folder, name))
-    if tls:
-        typer.echo(renewing.tls(folder))
+    renewals = [renewing.token(folder, name) for name in dict.fromkeys(token or ())]
+    renewals += [renewing.node(folder, name) for name in dict.fromkeys(node or ())]
+    renewals += [renewing.tls(folder)] if tls else []
+    for renew_it in renewals:
+        typer.echo(renew_it())
 
 
 def _keep(what: str, folder: Path) -> None:
