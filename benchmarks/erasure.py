@@ -4,7 +4,7 @@ Each case is a federation and what is asked of it; each seed has its own divisio
 seed and every variant branches from it. The references are five models retrained without the data; where several cases
 retain the same images (with and without trigger, other calibration images) they share references, judged anew for each. HAM10000 is
 divided by its sites whatever the seed, so there the five references are one for each seed. After the release everybody
-trains on for 1080 s, some 59 updates per client. Methods see neither the trigger nor a test image.
+trains on for 1080 s, 30 to 60 updates per client. Methods see neither the trigger nor a test image.
 
     python benchmarks/erasure.py [--work DIR] [--cases NAME …] [--jobs N]     resumable; results are written after every case
 
