@@ -17,6 +17,9 @@ from afuic.errors import ParamsError
 
 Params = Mapping[str, torch.Tensor]
 
+NOT_FINITE = "has NaN or infinite entries"
+"""What is said of parameters that have diverged."""
+
 
 def add(a: Params, b: Params, scale: float = 1.0) -> dict[str, torch.Tensor]:
     """``a + scale * b``, name by name."""
@@ -80,7 +83,7 @@ def check_like(a: Params, like: Params, what: str) -> None:
             )
     if not all_finite(a):
         bad = next(name for name, tensor in a.items() if not torch.isfinite(tensor).all())
-        raise ParamsError(f"{what}: {bad!r} has NaN or infinite entries")
+        raise ParamsError(f"{what}: {bad!r} {NOT_FINITE}")
 
 
 def digest(a: Params) -> str:

@@ -48,6 +48,15 @@ def test_rows_cases_and_seeds_that_came_or_went_are_told(by_hand) -> None:
     ]
 
 
+def test_an_arm_that_one_seed_lacks_is_told(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    left = {name: found for name, found in case.seeds["1"].arms.items() if name != "other"}
+    seeds = case.seeds | {"1": case.seeds["1"].model_copy(update={"arms": left})}
+    later = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": seeds})}})
+    assert changes(by_hand, later, 0.0) == ["by hand: other: seed 1: removed"]
+    assert changes(later, by_hand, 0.0) == ["by hand: other: seed 1: added"]
+
+
 def test_retrained_models_that_came_went_or_changed_are_told(by_hand) -> None:
     case = by_hand.cases["by hand"]
     own = case.seeds["1"].retrained

@@ -6,6 +6,7 @@ import pytest
 
 from afuic.bench import document
 from afuic.bench.changes import changes
+from afuic.bench.document import Document
 from afuic.bench.joining import join
 from afuic.bench.planning import select
 from afuic.bench.running import run
@@ -93,6 +94,27 @@ def test_other_settings_of_a_case_or_row_are_refused(by_hand) -> None:
     ):
         with pytest.raises(StoreError, match=says):
             join([("a", by_hand), ("b", by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update=update)}}))])
+
+
+def test_who_asks_may_follow_from_the_seed_but_nothing_else_of_a_request(by_hand) -> None:
+    def asked(client: str, at: float) -> Document:
+        config = {"requests": [{"client": client, "at": at}], "data": {"trigger": {"client": client}}}
+        case = by_hand.cases["by hand"]
+        return by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"config": case.config | config})}})
+
+    first, second = part(asked("hospital-5", 0.5), "0"), part(asked("hospital-3", 0.5), "1")
+    assert list(join([("a", first), ("b", second)]).cases["by hand"].seeds) == ["0", "1"]
+    with pytest.raises(StoreError, match="b: by hand: requests differs from a"):
+        join([("a", first), ("b", part(asked("hospital-3", 0.6), "1"))])
+
+
+def test_more_seeds_than_can_be_tested_are_refused(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    seeds = {str(k): case.seeds["0"] for k in range(20)}
+    many = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": seeds})}})
+    later = part(by_hand, "1").cases["by hand"].model_copy(update={"seeds": {"20": case.seeds["1"]}})
+    with pytest.raises(StoreError, match="21 seeds, and tests take at most 20"):
+        join([("a", many), ("b", by_hand.model_copy(update={"cases": {"by hand": later}}))])
 
 
 @pytest.mark.slow

@@ -13,9 +13,11 @@ from afuic.bench import document, page, room
 from afuic.bench.fingerprint import fingerprint
 from afuic.bench.planning import select, tasks
 from afuic.bench.running import run
+from afuic.bench.statistics import failures
 from afuic.bench.suite import Variant
 from afuic.bench.task import ARMS
 from afuic.engines import origin
+from afuic.erase import METHODS
 from afuic.errors import RunInterrupted, StoreError
 
 ROWS = ["afuic", "paper", "continue"]
@@ -194,13 +196,38 @@ def test_a_folder_of_something_else_is_refused(tiny, finished, tmp_path) -> None
 
 
 def test_arms_of_other_settings_are_never_mixed(tiny, finished, tmp_path) -> None:
-    from dataclasses import replace
 
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
-    other = replace(tiny, base=(*tiny.base, "training.lr=0.01"))
+    other = dataclasses.replace(tiny, base=(*tiny.base, "training.lr=0.01"))
     with pytest.raises(StoreError, match="whole/0/retrain/0 was begun there with other settings, which would mix"):
         run(select(other), out)
+
+
+def test_another_seed_with_other_settings_is_refused(tiny, finished, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "later"
+    shutil.copytree(finished, out)
+    other = dataclasses.replace(tiny, base=(*tiny.base, "training.lr=0.02"))
+    with pytest.raises(StoreError, match=r"whole/0/.* was begun there with other settings, which would mix"):
+        run(select(other, seeds=(5,)), out)
+    with pytest.raises(StoreError, match="would hold 21 seeds, and tests take at most 20"):
+        run(select(tiny, seeds=range(21)), out)
+    monkeypatch.delenv("AFUIC_NOWHERE", raising=False)
+    gone = dataclasses.replace(tiny, cases=(tiny.cases[0], dataclasses.replace(tiny.cases[1], needs="AFUIC_NOWHERE")))
+    with pytest.raises(StoreError, match="offline was begun there, and now AFUIC_NOWHERE is not set"):
+        run(select(gone, cases=("whole",)), out)
+    assert comparable(out) == comparable(finished)
+
+
+def test_a_fingerprint_changes_with_an_options_default(tiny, tmp_path, monkeypatch) -> None:
+    class Other(METHODS["afuic"].options):
+        deadline_s: float = 601.0
+
+    task = next(t for t in tasks(select(tiny, seeds=1, cases=("whole",)), tmp_path) if t.local == "afuic")
+    before = fingerprint(task)
+    other = dataclasses.replace(METHODS["afuic"], options=Other)
+    monkeypatch.setattr("afuic.bench.fingerprint.METHODS", {**METHODS, "afuic": other})
+    assert fingerprint(task) != before
 
 
 @pytest.mark.parametrize(("what", "says"), [("free_disk", "of disk"), ("free_memory", "of memory")])
@@ -219,6 +246,23 @@ def test_a_diverging_arm_is_recorded_and_not_dropped(tiny, tmp_path) -> None:
     assert seed.arms["continue"].outcome == "diverged"
     assert (seed.retrained.runs, seed.retrained.diverged) == (0, 2)
     assert page.write(found, tmp_path / "report").exists()
+
+
+def test_healing_that_diverges_is_told_and_rounds_that_do_are_recorded(tiny, tmp_path) -> None:
+    rows = (
+        Variant(
+            "healed",
+            "afuic",
+            {"heal": {"steps": 4, "lr": 1e25, "max_norm": 1e30}, "guard": {"versions": 0, "calibration": "none"}},
+        ),
+        Variant("rounds", "fedosd", {"local": {"lr": 1e30}}),
+    )
+    found = run(select(dataclasses.replace(tiny, variants=rows), seeds=1, cases=("whole",)), tmp_path / "wild")
+    arms = found.cases["whole"].seeds["0"].arms
+    assert arms["healed"].outcome == "released"
+    assert arms["healed"].notes[0].startswith("request-0: not healed: ")
+    assert arms["rounds"].outcome == "diverged"
+    assert f"whole, seed 0: healed released: {arms['healed'].notes[0]}" in failures(found)
 
 
 def test_a_case_that_cannot_be_run_is_recorded_with_its_reason(tiny, tmp_path) -> None:

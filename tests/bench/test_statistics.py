@@ -9,6 +9,7 @@ import pytest
 
 from afuic.bench import formats, statistics
 from afuic.bench.tables import FLOOR, tables
+from tests.bench.conftest import arm
 
 
 def test_a_mean_comes_with_its_spread_over_the_seeds(by_hand) -> None:
@@ -30,6 +31,15 @@ def test_what_never_released_counts_as_run_but_not_as_measured(by_hand) -> None:
     assert (found.within, found.of, statistics.run(case, "cheat")) == (2, 2, 3)
     assert not found.all_within(3)
     assert statistics.failures(by_hand) == ["by hand, seed 2: cheat failed: it did not answer"]
+
+
+def test_an_arm_that_granted_only_its_last_request_is_not_measured(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    arms = case.seeds["0"].arms | {"other": arm(0.99, 0.0, outcome="failed")}
+    half = case.model_copy(update={"seeds": case.seeds | {"0": case.seeds["0"].model_copy(update={"arms": arms})}})
+    assert statistics.values(half, "other", "final", "accuracy") == [None, 0.70, 0.65]
+    assert statistics.values(half, "other", "cost", "latency_s") == [None, 30, 10]
+    assert statistics.gaps(half, "other", "final", "accuracy") == [None, -4.0, -8.0]
 
 
 def test_the_floor_is_all_retrained_models(by_hand) -> None:

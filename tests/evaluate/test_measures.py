@@ -144,6 +144,10 @@ def test_spread_and_z() -> None:
     assert gaps.spread([1.0, 2.0, 3.0, 6.0]) == {"mean": 3.0, "sd": pytest.approx(math.sqrt(14 / 3))}  # 4 + 1 + 0 + 9
     assert gaps.spread([2.5]) == {"mean": 2.5, "sd": None}
     assert gaps.spread([]) == {"mean": None, "sd": None}
+    equal = [3 / 44 - 1 / 44, 4 / 44 - 2 / 44, 5 / 44 - 3 / 44]
+    assert len(set(equal)) > 1, "they differ in their last bits"
+    assert gaps.spread(equal) == {"mean": pytest.approx(1 / 22), "sd": 0.0}
+    assert gaps.z(10 / 44, **gaps.spread(equal)) is None
     assert gaps.z(0.7, 0.8, 0.05) == pytest.approx(-2.0)
     assert gaps.z(0.7, 0.8, None) is None
     assert gaps.z(0.7, 0.8, 0.0) is None

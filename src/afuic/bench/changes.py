@@ -41,6 +41,9 @@ def _case(a: Case, b: Case, tolerance: float) -> Iterator[str]:
     for row in (row for row in a.rows if row in b.rows):
         pairs = [(s, a.seeds[s].arms.get(row), b.seeds[s].arms.get(row)) for s in seeds]
         yield from (
+            f"{row}: seed {s}: {'added' if x is None else 'removed'}" for s, x, y in pairs if (x is None) != (y is None)
+        )
+        yield from (
             f"{row}: {line}" for line in _row([(s, x, y) for s, x, y in pairs if x is not None and y is not None], tolerance)
         )
     yield from _runs(a, b, seeds)

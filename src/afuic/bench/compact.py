@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from afuic.bench import statistics
 from afuic.bench.document import Case
 from afuic.bench.measures import Shown, rate, whole
+from afuic.bench.relearn import CENSORED, RATIO, STEPS
 from afuic.bench.statistics import COST, Summary
 from afuic.bench.tables import FLOOR, Cell, Row, Table, label, released
 from afuic.report.words import MISSING, duration, number, percent, signed
@@ -34,7 +35,8 @@ FURTHER = (
 )
 """Columns of their own, with mean ± standard deviation, where a suite has measured them."""
 NOTE = (
-    "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same. Then z, the gap "
+    "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
+    "one run; ≥ where relearning was given up in some. Then z, the gap "
     "of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how many runs |z| ≤ 2; bold "
     "where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership attack. The last row is "
     "the floor: each retrained model against the others of its seed."
@@ -66,8 +68,14 @@ def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
     runs = statistics.run(case, row)
     costs = (_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS)
     gaps = (_gap(statistics.of_row(case, row, phase, key), runs) for phase, key, _ in GAPS)
-    more = (_cost(statistics.of_row(case, row, EXTRA, s.key), s) for s in further)
+    more = (_cost(statistics.of_row(case, row, EXTRA, s.key), s, _bound(case, row, s)) for s in further)
     return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps, *more))
+
+
+def _bound(case: Case, row: str, measure: Shown) -> str:
+    """≥ before a mean in which some value is only the least that it can be."""
+    key = {RATIO: CENSORED, STEPS: CENSORED}.get(measure.key)
+    return "≥ " if key is not None and any(statistics.values(case, row, EXTRA, key)) else ""
 
 
 def _floor(case: Case, further: Sequence[Shown]) -> list[Cell]:
@@ -81,10 +89,10 @@ def _models(case: Case) -> Cell:
     return Cell(f"{sum(runs)} of {sum(runs) + sum(s.retrained.diverged for s in case.seeds.values())}")
 
 
-def _cost(found: Summary, cost: Shown) -> Cell:
+def _cost(found: Summary, cost: Shown, bound: str = "") -> Cell:
     if found.mean is None:
         return Cell(MISSING)
-    return Cell(cost.show(found.mean) + (f" ± {cost.show(found.sd)}" if found.sd else ""))
+    return Cell(bound + cost.show(found.mean) + (f" ± {cost.show(found.sd)}" if found.sd else ""))
 
 
 def _gap(found: Summary, runs: int = 0) -> Cell:

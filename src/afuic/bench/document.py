@@ -66,8 +66,9 @@ class Curve(Record):
 class Arm(Record):
     """One row in one seed: a method with its options."""
 
-    outcome: Outcome = Field(description="released; diverged: its model became NaN; failed: it released no model")
+    outcome: Outcome = Field(description="released; diverged: its model became NaN; failed: a request was not granted")
     reason: str | None = Field(description="why it diverged or failed")
+    notes: tuple[str, ...] = Field((), description="what else its requests' records say: that healing failed, for example")
     commit: str | None = Field(
         description="commit it was run at, +changes where the source differed; several where it was resumed"
     )
@@ -91,9 +92,10 @@ class Retrained(Record):
     """The reference in one seed: models trained from nothing without the data, each from its own initial model."""
 
     runs: Count = Field(description="retrained models that did not diverge")
-    diverged: Count = Field(description="retrained models that did")
+    diverged: Count = Field(description="retrained models that did, or could not be run for another reason")
     latency_s: Seconds | None = Field(description="retraining's latency, of the first of them")
     costs: Costs | None = Field(description="what the first of them cost; null: all diverged")
+    commits: tuple[str, ...] = Field((), description="commits that they were run at; empty where that was not noted")
     phases: dict[str, dict[str, tuple[float | None, ...]]] = Field(description="by phase and measure: one value for each model")
     left_out: dict[str, dict[str, tuple[float | None, ...]]] = Field(
         description="z of each model against all others: what cannot be told apart looks like"
@@ -109,6 +111,7 @@ class Seed(Record):
     clients: dict[str, Client] = Field(description="the hospitals; empty where that was not noted")
     before: Values = Field(description="the shared model at the first request, by measure")
     past: Curve | None = Field(description="the shared curve up to the first request")
+    commit: str | None = Field(None, description="commit that the shared past was run at; null: not noted")
     retrained: Retrained
     arms: dict[str, Arm] = Field(description="by row; a row that has not been run is absent")
 

@@ -16,8 +16,8 @@ DIGITS = 16
 
 
 def fingerprint(task: Task) -> str:
-    """The same for tasks with the same numbers, whatever suite, case and folder they belong to; data files by what is in them, options by
-    what they change.
+    """The same for tasks with the same numbers, whatever suite, case and folder they belong to; data files by what is in them, options
+    with every default written out.
 
     Other methods and references may join a suite later, so neither their list nor their number is part of it, but of a past what it has
     kept ready for them is.
@@ -29,8 +29,7 @@ def fingerprint(task: Task) -> str:
     values |= {"data": values["data"] | files, "evaluation": values["evaluation"] | {"retrained": 0}}
     values |= {"name": "", "methods": []}
     options = METHODS[task.method].configure(json.loads(task.options).get(task.method, {})).options
-    changed = options.model_dump(mode="json", exclude_defaults=True)
-    settings = [values, ready, changed, task.method, task.family, task.until, task.kind, task.witness]
+    settings = [values, ready, options.model_dump(mode="json"), task.method, task.family, task.until, task.kind, task.witness]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 

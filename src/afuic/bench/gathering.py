@@ -22,6 +22,7 @@ from afuic.engines.finished import measured_probs, outcome
 from afuic.evaluate.distance import js, js_to_set
 from afuic.evaluate.gaps import AFTER, MEASURES, spread, z
 from afuic.evaluate.resurfacing import resurfacing
+from afuic.params import NOT_FINITE
 
 COLUMNS = ("t", "accuracy", "forget_accuracy", "forget_loss", "asr_excess")
 NOTHING: dict[str, Any] = {"phases": {}, "curve": [], "applied": {}}
@@ -68,6 +69,7 @@ def gather(place: Place, rows: Iterable[str]) -> Seed:
             "clients": about(place.past).get("clients", {}),
             "before": _values(past["phases"].get("before", {}), place.config),
             "past": _curve(past["curve"]),
+            "commit": about(place.past).get("commit"),
             "retrained": reference.document(),
             "arms": {name: _arm(place, name, reference) for name in finished},
         }
@@ -131,6 +133,7 @@ class Reference:
             diverged=self.diverged,
             latency_s=self.latency_s,
             costs=_costs(self.runs[0], None, self.latency_s, self.lost) if self.runs else None,
+            commits=tuple(sorted({c for name in self.names if (c := about(self.place.references / name).get("commit"))})),
             phases={p: {m: tuple(v) for m, v in each.items()} for p, each in self.phases.items()},
             left_out=left_out,
             released_t=tuple(run["released_t"] for run in self.runs),
@@ -183,6 +186,7 @@ def _arm(place: Place, name: str, reference: Reference) -> Arm:
     return Arm(
         outcome=_outcome(found),
         reason=found["failed"],
+        notes=_notes(found),
         commit=noted.get("commit"),
         costs=_costs(found, past, reference.latency_s),
         spent=_spent(noted),
@@ -201,7 +205,15 @@ def _arm(place: Place, name: str, reference: Reference) -> Arm:
 
 def _outcome(found: Found) -> Outcome:
     failed = found["failed"]
-    return "released" if failed is None else "diverged" if failed.startswith("diverged") else "failed"
+    if failed is None:
+        return "released"
+    return "diverged" if failed.startswith("diverged") or NOT_FINITE in failed else "failed"
+
+
+def _notes(found: Found) -> tuple[str, ...]:
+    """What the requests' records say, less the failure that is the arm's own."""
+    said = (f"{request}: {note}" for request, record in found["requests"].items() for note in record["notes"])
+    return tuple(text for text in said if text != found["failed"])
 
 
 def _broken(why: str, noted: Found) -> Arm:

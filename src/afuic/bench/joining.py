@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from afuic.bench.planning import PAST
 from afuic.bench.variants import REFERENCE
 from afuic.engines import origin
 from afuic.errors import StoreError
+from afuic.evaluate.paired import MOST_EXACT
 
 T = TypeVar("T")
 Named = tuple[str, Document]
@@ -25,9 +26,13 @@ Named = tuple[str, Document]
 def join(documents: Sequence[Named]) -> Document:
     """One document of all cases, seeds and rows of ``documents``, one or more. What two of them hold both is taken from the earlier.
 
-    StoreError where they do not fit: other suites, settings or numbers of references, or the same seed or arm with other numbers.
+    StoreError where they do not fit: other suites, settings or numbers of references, or the same seed or arm with other numbers; or more
+    seeds than tests take.
     """
     joined = functools.reduce(_both, documents)[1]
+    most = max((len(case.seeds) for case in joined.cases.values()), default=0)
+    if most > MOST_EXACT:
+        raise StoreError(f"joined, they would have {most} seeds, and tests take at most {MOST_EXACT}; join fewer")
     return joined.model_copy(update={"commit": origin.commit(), "digest": ""})
 
 
@@ -47,7 +52,7 @@ def _both(first: Named, second: Named) -> Named:
         "machine": _said(a.machine, b.machine),
         "versions": _said(a.versions, b.versions),
     }
-    return name, a.model_copy(update=update)
+    return f"{name}, {other}", a.model_copy(update=update)
 
 
 def _needed_for(arm: str, cases: Mapping[str, Case]) -> bool:
@@ -57,8 +62,9 @@ def _needed_for(arm: str, cases: Mapping[str, Case]) -> bool:
 
 
 def _case(what: str, a: Case, b: Case, name: str) -> Case:
-    for key in sorted((a.config.keys() | b.config.keys()) - {"seed", "methods"}):
-        _same(f"{what}: {key}", b.config.get(key), a.config.get(key), name)
+    first, second = _settings(a), _settings(b)
+    for key in sorted(first.keys() | second.keys()):
+        _same(f"{what}: {key}", second.get(key), first.get(key), name)
     for row in a.rows.keys() & b.rows.keys():
         _same(f"{what}: {row}", b.rows[row], a.rows[row], name)
     seeds = {
@@ -70,6 +76,15 @@ def _case(what: str, a: Case, b: Case, name: str) -> Case:
     ordered = {seed: seeds[seed] for seed in sorted(seeds, key=int)}
     config = a.config if next(iter(ordered)) in a.seeds else b.config
     return a.model_copy(update={"config": config, "rows": {**a.rows, **b.rows}, "seeds": ordered})
+
+
+def _settings(case: Case) -> dict[str, Any]:
+    """What must be the same for every seed; who asks, and so carries the trigger, may follow from the seed and stands in its requests."""
+    config: dict[str, Any] = {key: value for key, value in case.config.items() if key not in {"seed", "methods"}}
+    data = dict(config.get("data", {}))
+    if data.get("trigger") is not None:
+        data["trigger"] = data["trigger"] | {"client": ""}
+    return config | {"data": data, "requests": [request | {"client": ""} for request in config.get("requests", [])]}
 
 
 def _seed(what: str, a: Seed, b: Seed, name: str) -> Seed:

@@ -37,12 +37,12 @@ def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:
 
 def of(place: Any, row: str) -> dict[str, float | None]:
     """Steps, whether counting stopped before they were enough (then steps and ratio are the least they can be), and their ratio to the
-    retrained models' median.
+    retrained models' median; no ratio where theirs was not reached.
     """
     own, others = _read(place, row), [_read(place, name) for name in place.names]
     if own is None:
         return {}
-    return _counted(own) | {RATIO: ratio(own, [o for o in others if o is not None]).value}
+    return _counted(own) | {RATIO: _ratio(own, [o for o in others if o is not None])}
 
 
 def reference(place: Any, names: Sequence[str]) -> dict[str, list[float | None]]:
@@ -51,9 +51,14 @@ def reference(place: Any, names: Sequence[str]) -> dict[str, list[float | None]]
     if all(f is None for f in found):
         return {}
     others = [[f for k, f in enumerate(found) if k != i and f is not None] for i in range(len(found))]
-    ratios = [None if f is None else ratio(f, rest).value for f, rest in zip(found, others, strict=True)]
+    ratios = [None if f is None else _ratio(f, rest) for f, rest in zip(found, others, strict=True)]
     counted = [_counted(f) for f in found]
     return {m: [each[m] for each in counted] for m in (STEPS, CENSORED)} | {RATIO: ratios}
+
+
+def _ratio(own: Relearned, others: Sequence[Relearned]) -> float | None:
+    found = ratio(own, others)
+    return None if found.bound == "at most" else found.value
 
 
 def _counted(found: Relearned | None) -> dict[str, float | None]:

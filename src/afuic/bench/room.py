@@ -25,6 +25,11 @@ IMAGE_COPIES = 3
 EVENT_BYTES, EVENTS_AN_UPDATE = 600, 2.2
 """Of the journal, measured on runs of the demo."""
 FLOAT = 4
+LIMITS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Where a container's limit is, its use, and what of it are files' pages: cgroup v2, then v1 (unlimited: more than any memory)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ def check(tasks: Sequence[Task], out: Path, jobs: int) -> None:
     """StoreError when the disk or the memory that is free is less than the estimate for the tasks still to be done."""
     if not tasks:
         return
-    need, side_by_side = estimate(tasks), min(jobs, len(tasks))
+    side_by_side = min(jobs, len(tasks))
+    need = estimate(tasks, side_by_side)
     disk, memory = free_disk(out), free_memory()
     if need.disk > disk:
         raise StoreError(
@@ -52,11 +58,13 @@ def check(tasks: Sequence[Task], out: Path, jobs: int) -> None:
         )
 
 
-def estimate(tasks: Sequence[Task]) -> Need:
-    """What these tasks may need: everything that stays on disk, a checkpoint for each that is under way, one process's memory."""
+def estimate(tasks: Sequence[Task], side_by_side: int) -> Need:
+    """What these tasks may need: everything that stays on disk, two checkpoints for each that is under way (the old one goes when the
+    new one is whole), one process's memory.
+    """
     sizes = {text: _Size(Config.model_validate_json(text)) for text in {task.config for task in tasks}}
     kept = sum(sizes[task.config].kept(task) for task in tasks)
-    return Need(kept + 2 * max(s.checkpoint for s in sizes.values()), max(s.process for s in sizes.values()))
+    return Need(kept + 2 * side_by_side * max(s.checkpoint for s in sizes.values()), max(s.process for s in sizes.values()))
 
 
 def free_disk(out: Path) -> int:
@@ -83,10 +91,13 @@ def _available() -> int | None:
 
 
 def _limit() -> int | None:
-    most, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if not most.exists() or not used.exists() or most.read_text(encoding="utf-8").strip() == "max":
-        return None
-    return max(int(most.read_text(encoding="utf-8")) - int(used.read_text(encoding="utf-8")), 0)
+    """What is left of a container's limit; files that it has read or written are given up before any process is."""
+    for folder, most, used, cache in LIMITS:
+        if (folder / most).exists() and (text := (folder / most).read_text(encoding="utf-8").strip()) != "max":
+            counted = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+            taken = int((folder / used).read_text(encoding="utf-8")) - int(counted.get(cache, 0))
+            return max(int(text) - taken, 0)
+    return None
 
 
 class _Size:

@@ -28,6 +28,7 @@ from afuic.engines import origin, pool
 from afuic.engines.arm import Progress
 from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
+from afuic.evaluate.paired import MOST_EXACT
 from afuic.store.files import holding, read_json, write_bytes, write_json
 
 Sink = Callable[[Progress, Remaining], None]
@@ -96,17 +97,30 @@ def _check_folder(selection: Selection, out: Path) -> None:
 
 
 def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
-    """Write down what is run here, and give all that ever was; StoreError when an arm was begun with other settings."""
-    path, mine = out / RECORD, {task.name: fingerprint(task) for task in every}
+    """Write down what is run here, and give all that ever was.
+
+    StoreError when any arm of the folder was begun with other settings, also one that is not asked for now, or cannot be planned here.
+    """
+    path = out / RECORD
     kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": []}
-    odd = next((name for name, digest in mine.items() if kept["arms"].get(name, digest) != digest), None)
-    if odd is not None:
-        raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
     cases = tuple(case.name for case in selection.suite.cases if case.name in {*kept["cases"], *selection.cases})
     seeds = tuple(sorted({*kept["seeds"], *selection.seeds}))
+    if len(seeds) > MOST_EXACT:
+        raise StoreError(
+            f"{out}: would hold {len(seeds)} seeds, and tests take at most {MOST_EXACT}; choose another folder with --out"
+        )
+    begun = {name.split("/")[0] for name in kept["arms"]}
+    for name in cases:
+        if name in begun and (why := skipped(selection.suite.case(name))) is not None:
+            raise StoreError(f"{out}: {name} was begun there, and now {why}")
+    whole = replace(selection, cases=cases, seeds=seeds, methods=None)
+    planned = {task.name: fingerprint(task) for task in tasks(whole, out)}
+    odd = next((name for name, digest in planned.items() if kept["arms"].get(name, digest) != digest), None)
+    if odd is not None:
+        raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
     said = {"suite": selection.suite.name, "changes": selection.changes, "cases": cases, "seeds": seeds}
-    write_json(path, {**said, "arms": kept["arms"] | mine})
-    return replace(selection, cases=cases, seeds=seeds, methods=None)
+    write_json(path, {**said, "arms": kept["arms"] | {task.name: planned[task.name] for task in every}})
+    return whole
 
 
 @dataclass(frozen=True)

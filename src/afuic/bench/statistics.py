@@ -74,17 +74,24 @@ def values(case: Case, row: str, phase: str, key: str) -> list[float | None]:
 def gaps(case: Case, row: str, phase: str, key: str) -> list[float | None]:
     """One z for each seed, in their order."""
     arms = [s.arms.get(row) for s in case.seeds.values()]
-    return [None if arm is None or arm.released_t is None else arm.z.get(phase, {}).get(key) for arm in arms]
+    return [arm.z.get(phase, {}).get(key) if arm is not None and granted(arm) else None for arm in arms]
 
 
 def value(arm: Arm, phase: str, key: str) -> float | None:
-    """A measure, or a cost where ``phase`` is "cost" or "spent"; None for an arm that never released: its model is not the method's."""
-    if arm.released_t is None:
+    """A measure, or a cost where ``phase`` is "cost" or "spent"; None for an arm that did not grant every request: its model still holds
+    what was to be erased.
+    """
+    if not granted(arm):
         return None
     if phase in {COST, SPENT}:
         found = getattr(arm.costs if phase == COST else arm.spent, key)
         return None if found is None else float(found)
     return arm.phases.get(phase, {}).get(key)
+
+
+def granted(arm: Arm) -> bool:
+    """Whether it released a model without any of what was to be erased, whatever became of the model later."""
+    return arm.released_t is not None and arm.outcome != "failed"
 
 
 def run(case: Case, row: str) -> int:
@@ -112,11 +119,11 @@ def _compared(case: Case, row: str, phase: str, key: str) -> list[float | None]:
 
 
 def failures(document: Document) -> list[str]:
-    """A sentence for each row that released nothing or diverged in some seed."""
+    """A sentence for each row that released nothing, diverged, or went otherwise than meant in some seed."""
     return [
-        f"{name}, seed {seed}: {row} {arm.outcome}: {arm.reason}"
+        f"{name}, seed {seed}: {row} {arm.outcome}: {'; '.join(said)}"
         for name, case in document.cases.items()
         for seed, found in case.seeds.items()
         for row, arm in found.arms.items()
-        if arm.outcome != "released"
+        if (said := ([arm.reason] if arm.reason else []) + list(arm.notes))
     ]

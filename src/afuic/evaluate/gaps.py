@@ -20,10 +20,17 @@ MEASURES = (
 )
 """What a gap is stated of, each a measure of one model alone."""
 
+ROUNDING = 1e-9
+"""A standard deviation of no more than this share of the mean, or of 1, is that of equal values with other last bits."""
+
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """``mean`` and sample standard deviation ``sd`` (n - 1) of retrained runs; ``sd`` is None for one run, both for none."""
-    return {"mean": fmean(values) if values else None, "sd": stdev(values) if len(values) > 1 else None}
+    """``mean`` and sample standard deviation ``sd`` (n - 1) of retrained runs; ``sd`` is None for one run, both for none, and 0 where
+    they differ by rounding alone.
+    """
+    mean, sd = fmean(values) if values else None, stdev(values) if len(values) > 1 else None
+    rounding = sd is not None and mean is not None and sd <= ROUNDING * max(1.0, abs(mean))
+    return {"mean": mean, "sd": 0.0 if rounding else sd}
 
 
 def z(m: float | None, mean: float | None, sd: float | None) -> float | None:

@@ -9,6 +9,8 @@ from afuic.protocol.events import CalibrationDone, CalibrationFailed
 from afuic.protocol.state import Job, Shadow
 from afuic.protocol.turn import Turn
 
+NOT_DONE = {"heal": "not healed", "guard": "not guarded", "ahead": "not healed ahead"}
+
 
 def done(turn: Turn, event: CalibrationDone) -> None:
     """A job's result: healing releases, guarding is rebased, what was healed ahead is kept. Results no longer wanted are ignored."""
@@ -41,16 +43,23 @@ def done(turn: Turn, event: CalibrationDone) -> None:
 
 
 def failed(turn: Turn, event: CalibrationFailed) -> None:
-    """Healing failed: erasure is owed all the same, so the model is released unhealed and the record says so."""
+    """A job failed, and the record says so. Erasure is owed all the same: what could not be healed is released unhealed."""
     job = _open(turn, event.job)
     if job is None:
         return
     if job.purpose in {"guard", "ahead"}:
         turn.set(**{job.purpose: None})
-        return
     for request in job.requests:
-        turn.set_record(request, notes=(*turn.record(request).notes, f"not healed: {event.reason}"))
-    _release(turn, job, None, "calibration failed")
+        _say(turn, request, NOT_DONE[job.purpose], event.reason)
+    if job.purpose == "heal":
+        _release(turn, job, None, "calibration failed")
+
+
+def _say(turn: Turn, request: str, what: str, reason: str) -> None:
+    """Note it once for a request: a guard that fails may fail again at every version of its window."""
+    notes = turn.record(request).notes
+    if not any(note.startswith(what) for note in notes):
+        turn.set_record(request, notes=(*notes, f"{what}: {reason}"))
 
 
 def _note(turn: Turn, job: Job, event: CalibrationDone) -> None:
