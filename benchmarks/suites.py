@@ -15,7 +15,7 @@ from pathlib import Path
 from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 
 from afuic.bench import formats, statistics
-from afuic.bench.compact import NOTE, compact
+from afuic.bench.compact import compact, pooled
 from afuic.bench.document import Case, Document, load
 from afuic.bench.figures import Figure, clock, gaps, sweep
 from afuic.bench.page import commits, origin
@@ -60,7 +60,8 @@ def page(name: str, document: Document) -> str:
     ]
     shown = [f"![{figure.alt}](../figures/{path})" for path, figure in _named(name, sweep(document)).items()]
     cases = [part for case in document.cases for part in _case(name, document, case)]
-    return "\n\n".join([*head, *_failures(document), NOTE, *shown, *cases]) + "\n"
+    note = compact(name, "", pooled(document.cases)).note
+    return "\n\n".join([*head, *_failures(document), note, *shown, *cases]) + "\n"
 
 
 def _failures(document: Document) -> list[str]:
@@ -69,8 +70,12 @@ def _failures(document: Document) -> list[str]:
         return []
     listed = "\n".join(lines)
     if len(lines) <= FAILED:
-        return ["What released nothing, or diverged:", listed]
-    return [f"<details><summary>What released nothing, or diverged ({len(lines)} arms)</summary>", listed, "</details>"]
+        return ["What released nothing, diverged, or went otherwise than meant:", listed]
+    return [
+        f"<details><summary>What released nothing, diverged, or went otherwise than meant ({len(lines)} arms)</summary>",
+        listed,
+        "</details>",
+    ]
 
 
 def _case(name: str, document: Document, case: str) -> Iterator[str]:

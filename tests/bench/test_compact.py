@@ -60,6 +60,11 @@ def test_a_further_measure_has_a_column_where_it_was_taken() -> None:
     found = cells(case({"afuic": relearned(1.0), "other": released(0.0, 0.5)}, {"afuic": relearned(2.0)}))
     assert found["afuic"]["relearning, over retraining's steps"] == "1.50 ± 0.71"
     assert found["other"]["relearning, over retraining's steps"] == "–"
+    given_up = relearned(3.0)
+    given_up.phases["extra"]["relearn_censored"] = 1.0
+    bounded = compact("t", "T", case({"afuic": relearned(1.0)}, {"afuic": given_up}))
+    assert bounded.rows[0].cells[bounded.columns.index("relearning, over retraining's steps")].text == "≥ 2.00 ± 1.41"
+    assert "≥: relearning was given up in some run" in bounded.note
     assert not [name for name in found["afuic"] if name.startswith("U-LiRA")]
     assert "relearning, over retraining's steps" not in cells(BLOOD)["afuic"]
 

@@ -36,11 +36,12 @@ FURTHER = (
 """Columns of their own, with mean ± standard deviation, where a suite has measured them."""
 NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
-    "one run; ≥ where relearning was given up in some. Then z, the gap "
+    "one run. Then z, the gap "
     "of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how many runs |z| ≤ 2; bold "
     "where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership attack. The last row is "
     "the floor: each retrained model against the others of its seed."
 )
+GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95
 """A gap from which on its decimals say nothing."""
 
@@ -61,7 +62,8 @@ def compact(name: str, title: str, case: Case) -> Table:
     ]
     columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS), *(s.label for s in further))
     floor = Row(FLOOR, (_models(case), *_floor(case, further)))
-    return Table(name, title, NOTE, columns, (*(_row(case, row, further) for row in case.rows), floor))
+    note = NOTE + (GIVEN_UP if any(_bound(case, row, s) for row in case.rows for s in further) else "")
+    return Table(name, title, note, columns, (*(_row(case, row, further) for row in case.rows), floor))
 
 
 def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
