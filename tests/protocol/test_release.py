@@ -272,13 +272,15 @@ def test_a_guard_without_a_teacher() -> None:
     assert world.record("r").teachers == ()
 
 
-def test_a_guard_that_fails_changes_nothing_and_is_tried_again() -> None:
+def test_a_guard_that_fails_changes_nothing_is_told_once_and_tried_again() -> None:
     world = released(versions=5, calibration=HEAL)
     world.go(events.CalibrationFailed, world.last(effects.Calibrate).job, "?")
     assert world.model == [3, 1]
     before = len(world.every(effects.Calibrate))
     world.train("b", 2, 2)
     assert len(world.every(effects.Calibrate)) == before + 1
+    world.go(events.CalibrationFailed, world.last(effects.Calibrate).job, "?!")
+    assert world.record("r").notes == ("a guard failed: ?",)
 
 
 # -- the client's own unlearning --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from afuic.protocol.events import CalibrationDone, CalibrationFailed
 from afuic.protocol.state import Job, Shadow
 from afuic.protocol.turn import Turn
 
-NOT_DONE = {"heal": "not healed", "guard": "not guarded", "ahead": "not healed ahead"}
+NOT_DONE = {"heal": "not healed", "guard": "a guard failed"}
 
 
 def done(turn: Turn, event: CalibrationDone) -> None:
