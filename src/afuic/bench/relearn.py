@@ -22,8 +22,7 @@ def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
     """One for every row and every retrained model, once all of them are there."""
     arms = [(name, "retrain", plan.references_at) for name in plan.names] + [(v.name, v.method, plan.at) for v in variants]
     for name, method, at in arms:
-        more = {"stage": 1, "sources": (f"{at}/{name}",), "past_at": plan.past_at}
-        yield plan.task(f"{FOLDER}/{name}", FOLDER, method, **more)
+        yield plan.task(f"{FOLDER}/{name}", FOLDER, method, sources=(f"{at}/{name}",), past_at=plan.past_at)
 
 
 def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:

@@ -73,15 +73,8 @@ def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show
 
     for name, source in copied.items():
         show(Progress(name, 1.0, 1.0, 0, f"copied from {source}", "done"), left)
-    for stage in sorted({task.stage for task in todo}):
-        _stage([t for t in todo if t.stage == stage], root, jobs, told)
+    pool.run(work, Config(), root, todo, jobs, told)
     return book.write(final=True)
-
-
-def _stage(todo: Sequence[Task], root: Path, jobs: int, progress: Callable[[Progress], None]) -> None:
-    names = {task.name for task in todo}
-    ready = [task if task.after in names else replace(task, after=None) for task in todo]
-    pool.run(work, Config(), root, ready, jobs, progress)
 
 
 def _check_folder(selection: Selection, out: Path) -> None:

@@ -23,7 +23,7 @@ RESULT = "result.json"
 class Task(Arm):
     """``kind``: what to do, a key of ``working.KINDS``. ``folder`` (CASE/SEED) and ``local`` say where; ``past_at``: the arm to branch
     from; ``sources``: the arms whose models are looked at; ``config`` and ``options`` as JSON; ``witness``: measured on the forget set
-    and the test set alone, as shadow models are; ``stage``: tasks of one stage begin when all of the one before are done.
+    and the test set alone, as shadow models are.
     """
 
     kind: str = "arm"
@@ -34,12 +34,16 @@ class Task(Arm):
     past_at: str | None = None
     sources: tuple[str, ...] = ()
     witness: bool = False
-    stage: int = 0
 
     @property
     def past(self) -> bool:
         """Whether rows branch from it, whatever it waits for itself."""
         return self.kind == "arm" and self.past_at is None and (self.until == "request" or not self.family)
+
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """The tasks whose results it needs."""
+        return (*(() if self.past_at is None else (self.past_at,)), *self.sources)
 
     def at(self, root: Path) -> Path:
         """Its own folder below the folder of all arms."""

@@ -40,7 +40,7 @@ def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
     retrained = tuple(f"{plan.references_at}/{name}" for name in plan.names[:shadows])
     for v in variants:
         unlearned = tuple(f"{plan.at}/{FOLDER}/shadow-{i}/{v.name}" for i in range(shadows))
-        yield plan.task(f"{FOLDER}/attack/{v.name}", FOLDER, v.method, stage=1, sources=(*unlearned, *retrained))
+        yield plan.task(f"{FOLDER}/attack/{v.name}", FOLDER, v.method, sources=(*unlearned, *retrained))
 
 
 def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:

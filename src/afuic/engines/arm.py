@@ -69,6 +69,11 @@ class Arm:
         """Whether it is a past to branch from: from the beginning to the first request."""
         return self.until == "request" or (self.after is None and not self.family)
 
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """The arms that must have ended before it can begin."""
+        return () if self.after is None else (self.after,)
+
 
 class Measures(Protocol):
     """What a run asks of a judge: the measures of a point of its curve, and those of a phase with probabilities to keep."""

@@ -1,4 +1,4 @@
-"""Arms side by side: one process each, as many as there are cores, each arm after the one it branches from.
+"""Arms side by side: one process each, as many as there are cores, each arm after those that it waits for.
 
 Every process computes on one thread, so the numbers do not depend on how many there are. Ctrl-C ends all of them at once;
 what they had checkpointed stays.
@@ -35,7 +35,10 @@ def cores() -> int:
 
 
 def run(job: Job, config: Config, folder: Path, arms: Sequence[Arm], jobs: int, progress: Callable[[Progress], None]) -> None:
-    """Do every arm, at most ``jobs`` at a time; raises the first AfuicError of any, or RunInterrupted on Ctrl-C."""
+    """Do every arm, at most ``jobs`` at a time, those first that come first and wait for none of the others.
+
+    Raises the first AfuicError of any, or RunInterrupted on Ctrl-C.
+    """
     if jobs == 1:
         _inline(job, config, folder, arms, progress)
         return
@@ -43,7 +46,7 @@ def run(job: Job, config: Config, folder: Path, arms: Sequence[Arm], jobs: int, 
     try:
         with _interrupts_held():
             workers.extend(_Process(job, config, folder) for _ in range(min(jobs, len(arms))))
-        _serve(workers, list(arms), progress)
+        _serve(workers, _Queue(arms), progress)
     except KeyboardInterrupt:
         raise RunInterrupted("stopped") from None
     finally:
@@ -52,9 +55,11 @@ def run(job: Job, config: Config, folder: Path, arms: Sequence[Arm], jobs: int, 
 
 
 def _inline(job: Job, config: Config, folder: Path, arms: Sequence[Arm], progress: Callable[[Progress], None]) -> None:
+    queue = _Queue(arms)
     try:
-        for arm in arms:
+        while (arm := queue.next()) is not None:
             job(config, folder, arm, progress)
+            queue.ended(arm)
     except KeyboardInterrupt:
         raise RunInterrupted("stopped") from None
 
@@ -112,13 +117,28 @@ class _Process:
         self.pipe.close()
 
 
-def _serve(workers: list[_Process], waiting: list[Arm], progress: Callable[[Progress], None]) -> None:
-    done: set[str] = set()
-    while waiting or any(w.arm for w in workers):
+class _Queue:
+    """Arms in the order to begin them in; what an arm waits for and is not among them has ended before."""
+
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self.waiting = list(arms)
+        self.unfinished = {arm.name for arm in arms}
+
+    def next(self) -> Arm | None:
+        """The first that waits for nothing any more, taken out; None where there is none at present."""
+        ready = next((a for a in self.waiting if self.unfinished.isdisjoint(a.waits)), None)
+        if ready is not None:
+            self.waiting.remove(ready)
+        return ready
+
+    def ended(self, arm: Arm) -> None:
+        self.unfinished.discard(arm.name)
+
+
+def _serve(workers: list[_Process], queue: _Queue, progress: Callable[[Progress], None]) -> None:
+    while queue.unfinished:
         for worker in (w for w in workers if w.arm is None):
-            ready = next((a for a in waiting if a.after is None or a.after in done), None)
-            if ready is not None:
-                waiting.remove(ready)
+            if (ready := queue.next()) is not None:
                 worker.give(ready)
         for pipe in wait([w.pipe for w in workers if w.arm is not None]):
             worker = next(w for w in workers if w.pipe is pipe)
@@ -126,7 +146,7 @@ def _serve(workers: list[_Process], waiting: list[Arm], progress: Callable[[Prog
             if isinstance(message, Progress):
                 progress(message)
             elif worker.arm is not None:
-                done.add(worker.arm.name)
+                queue.ended(worker.arm)
                 worker.arm = None
 
 
