@@ -48,6 +48,8 @@ def test_run_report_and_diff(afuic_cli, tiny, tmp_path) -> None:
     values = json.loads((out / "bench.json").read_text(encoding="utf-8"))
     values["cases"]["whole"]["rows"].pop("continue")
     edited.write_text(json.dumps(values | {"digest": document.digest(values)}), encoding="utf-8")
+    code, said = afuic_cli("bench", "diff", out, edited, "--tolerance", "nan")
+    assert (code, said) == (2, "afuic: --tolerance nan: give a finite number\n")
     assert afuic_cli("bench", "diff", out, edited) == (1, "whole: method 'continue': removed\n")
 
 

@@ -113,6 +113,12 @@ def test_options_of_methods_are_the_rows_own_and_not_dropped_in_silence(tmp_path
         tasks(chosen, tmp_path)
 
 
+@pytest.mark.parametrize("change", ["seed=5", "name=x", 'methods=["wu"]'])
+def test_what_a_suite_says_itself_cannot_be_set(tmp_path, change) -> None:
+    with pytest.raises(ConfigError, match=f"--set {change.partition('=')[0]}: a suite says that itself"):
+        tasks(select(SUITES["smoke"], seeds=1, changes=(change,)), tmp_path)
+
+
 def test_every_method_is_in_the_comparison_and_retraining_is_its_reference() -> None:
     found = [v.method for v in rows(SUITES["paper"], SUITES["paper"].cases[0])]
     assert found == [name for name in METHODS if name != "retrain"]

@@ -162,6 +162,23 @@ def test_a_list_that_cannot_be_read_is_named(service: Running, afuic_cli, tmp_pa
     assert "ids.csv" in said
 
 
+def test_a_key_that_cannot_be_is_refused_before_anything_is_in_force(service: Running, afuic_cli, tmp_path):
+    code, said = afuic_cli("erase", "--key", "bad key!", *REASON, "--home", tmp_path / "hospital-1")
+    assert code == 2
+    assert "'bad key!': not an idempotency key" in said
+    assert list((tmp_path / "hospital-1" / "state").rglob("*.json")) == []
+    assert service.driver.book.requests() == []
+
+
+def test_what_the_server_refuses_is_in_force_at_the_hospital_and_said_to_be(service: Running, afuic_cli, tmp_path):
+    (tmp_path / "wrong").write_text("not-the-token\n")
+    code, said = afuic_cli("erase", "--token", tmp_path / "wrong", *REASON, "--home", tmp_path / "hospital-1")
+    assert code == 2
+    assert "is not valid here" in said
+    assert "in force already" in said
+    assert list((tmp_path / "hospital-1" / "state").rglob("*.json"))
+
+
 def test_what_the_server_cannot_hear_is_in_force_at_the_hospital_and_asked_for_once(service: Running, afuic_cli, tmp_path):
     home = ("--home", tmp_path / "hospital-1")
     ids = _ids(tmp_path / "ids.csv", "P-0003\n")

@@ -88,6 +88,15 @@ def test_blank_and_unknown_labels_are_refused(folder: Folder, tmp_path: Path, la
         import_manifest(folder.save(), tmp_path / "out.npz")
 
 
+@pytest.mark.parametrize(("row", "many"), [("b.png,x,Bern, Insel,p2", "more"), ("b.png,x,Bern", "fewer")])
+def test_rows_of_another_length_would_shift_columns_and_are_refused(tmp_path: Path, row: str, many: str) -> None:
+    source = tmp_path / "m.csv"
+    source.write_text(f"image,label,site,patient\na.png,y,Genf,p1\n{row}\n")
+    with pytest.raises(ManifestError, match=f"line 3 has {many} cells than the header"):
+        import_manifest(source, tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
+
+
 def test_missing_files_are_listed(folder: Folder, tmp_path: Path) -> None:
     for k in range(6):
         folder.add(k, label="a", write=k < 2)
@@ -132,6 +141,8 @@ def test_shares_and_paths_are_checked(folder: Folder, tmp_path: Path) -> None:
     source = fill(folder).save()
     with pytest.raises(ConfigError, match="give shares"):
         import_manifest(source, tmp_path / "out.npz", val=0.5, test=0.5)
+    with pytest.raises(ConfigError, match="give shares"):
+        import_manifest(source, tmp_path / "out.npz", val=float("nan"))
     with pytest.raises(ConfigError, match="overwrite its source"):
         import_manifest(source, source)
 

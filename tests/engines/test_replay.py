@@ -58,6 +58,17 @@ def test_a_changed_record_is_found_out(
     assert not arms["continue"].same
 
 
+def test_an_arm_whose_record_is_gone_is_not_the_same(finished: tuple[Path, Results], tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished[0], out)
+    lines = [line for line in (out / "events.jsonl").read_text().splitlines() if json.loads(line)["arm"] != "retrain/1"]
+    (out / "events.jsonl").write_text("".join(line + "\n" for line in lines))
+    found = {a.arm: a for a in replay(out, methods=("retrain",))}
+    assert found["retrain/0"].same
+    assert not found["retrain/1"].same
+    assert found["retrain/1"].problem == "no event of it is recorded"
+
+
 def test_a_cut_off_record_is_refused(finished: tuple[Path, Results], tmp_path: Path) -> None:
     out = tmp_path / "copy"
     shutil.copytree(finished[0], out)

@@ -33,6 +33,8 @@ LAST = "last models"
 """What those rows have kept that need the clients' last models where their method as it is does not."""
 CLUSTERS = "clusters"
 """The option of methods that train otherwise from the beginning."""
+OWN = ("name", "seed", "methods")
+"""Settings that each seed of a case is given."""
 FILE = re.compile(r"=\$(\w+)$")
 
 
@@ -99,6 +101,9 @@ def named_data(selection: Selection) -> tuple[str, ...]:
 def configuration(selection: Selection, case: Case, seed: int, out: Path) -> Config:
     """The configuration of one seed of a case. Its methods are all of the suite's, so that one past serves them whichever are run."""
     suite = selection.suite
+    for key in (text.partition("=")[0].strip() for text in selection.changes):
+        if key in OWN:
+            raise ConfigError(f"--set {key}: a suite says that itself; choose with --seeds, --methods or --out")
     every = dict.fromkeys([*(v.method for v in rows(suite, case)), REFERENCE])
     texts = (*_texts(selection, case), f"seed={seed}")
     made = config.load(None, texts)

@@ -47,6 +47,8 @@ def erase(
     home: Home = None,
 ) -> None:
     """Ask that a hospital, or some of its patients, be erased from the model. Patients' ids never leave the hospital."""
+    from afuic.service.client import idempotency_key
+
     own = site(home)
     name = client_ or (own.name if own else None)
     if name is None:
@@ -58,11 +60,15 @@ def erase(
         raise ConfigError(f"--patients: run this at {name}, in the folder with its hospital.toml; no patient's id leaves it")
     plain = _ask(name, reason)
     with client(server, token, ca, home) as connection:
+        if key is not None:
+            idempotency_key(key)
         wanted, own_key = (plain, _key(plain)) if here is None else _withdrawn(here, reason, patients)
         try:
             _erase(connection, wanted, key or own_key)
-        except Unreachable as error:
-            raise Unreachable(f"{error}{'; at this hospital it is in force already' if here else ''}") from None
+        except ServiceError as error:
+            if here is not None:
+                error.args = (f"{error}; at this hospital it is in force already",)
+            raise
 
 
 def _withdrawn(here: Site, reason: str, patients: Path | None) -> tuple[Ask, str]:

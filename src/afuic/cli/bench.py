@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -214,6 +215,8 @@ def diff(
     from afuic.bench.changes import changes
     from afuic.bench.document import load
 
+    if not math.isfinite(tolerance):
+        raise ConfigError(f"--tolerance {tolerance}: give a finite number")
     found = changes(load(a), load(b), tolerance)
     for line in found:
         typer.echo(line)

@@ -75,7 +75,7 @@ def import_manifest(
     row or file that cannot be used; ConfigError for impossible shares. ``licence`` is recorded with the set; None: what the
     source names, else "unknown".
     """
-    if val < 0 or test <= 0 or val + test >= 1:
+    if not (val >= 0 and test > 0 and val + test < 1):
         raise ConfigError(f"val = {val}, test = {test}: give shares with test above 0 and val + test below 1")
     if out.resolve() == source.resolve():
         raise ConfigError(f"{out}: the result would overwrite its source; choose another file")
@@ -154,7 +154,7 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            names, rows = reader.fieldnames or (), list(reader)
+            names, rows = reader.fieldnames or (), [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: cannot be read as csv ({error}); give a UTF-8 file with a header") from error
     header = [(name or "").strip() for name in names]
@@ -162,7 +162,13 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     if missing or not rows:
         lack = f"no column {', '.join(map(repr, missing))} in its header ({', '.join(header)})" if missing else "no rows"
         raise ManifestError(f"{path}: {lack}; the columns are image, label and optionally site, patient, split")
-    return {key.strip(): [(row[key] or "").strip() for row in rows] for key in names if key}
+    for line, row in rows:
+        if None in row or None in row.values():
+            many = "more" if None in row else "fewer"
+            raise ManifestError(
+                f"{path}: line {line} has {many} cells than the header; put a text with commas in double quotes"
+            )
+    return {key.strip(): [row[key].strip() for _, row in rows] for key in names if key}
 
 
 def _named_labels(values: Strings, path: Path) -> tuple[tuple[str, ...], Ints]:

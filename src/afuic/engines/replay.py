@@ -74,7 +74,7 @@ def replay_arm(config: Config, folder: Path, arm: Arm, progress: Callable[[Progr
     journal = list(_journal(Path(read_json(folder / "run.json")), arm.name))
     end = float(journal[-1]["t"]) if journal else 0.0
     replayer = _Replayer(config, folder, arm)
-    problem = None
+    problem = None if journal else "no event of it is recorded"
     for number, line in enumerate(journal):
         problem = replayer.happen(line)
         if number % 20 == 0 or problem:

@@ -49,9 +49,7 @@ class Client:
     def erase(self, ask: Ask, key: str) -> tuple[RequestRow, bool]:
         """Ask for an erasure; False where it had been asked for before with this key."""
         body = ask.model_dump(mode="json", exclude_none=True)
-        answer = self._call(
-            "POST", "/v1/requests", json=body, headers={"Idempotency-Key": _like(KEY, key, "an idempotency key")}
-        )
+        answer = self._call("POST", "/v1/requests", json=body, headers={"Idempotency-Key": idempotency_key(key)})
         return self._parse(answer, RequestRow), answer.status_code == 202
 
     def withdraw(self, request: str) -> RequestRow:
@@ -154,6 +152,11 @@ def _token(path: Path) -> str:
     if not token or not token.isprintable() or " " in token:
         raise ConfigError(f"{path}: not a token; it is one line of letters, digits, - and _")
     return token
+
+
+def idempotency_key(key: str) -> str:
+    """The key as it is; ConfigError where the API would not take it."""
+    return _like(KEY, key, "an idempotency key")
 
 
 def _id(request: str) -> str:
