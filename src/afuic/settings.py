@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -20,7 +21,14 @@ from afuic.errors import ConfigError
 
 SERVER_FILE, HOSPITAL_FILE, CLIENT_FILE = "federation.toml", "hospital.toml", "client.toml"
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+HOST = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _host(name: str) -> str:
+    if len(name) <= 253 and re.fullmatch(HOST, name):
+        return name
+    raise ValueError("a name or an IPv4 address alone, in ASCII, without scheme, port or path: fl.example.org")
 
 
 def _encrypted(url: str) -> str:
@@ -70,7 +78,7 @@ class Engine(Section):
     """Where the SuperLink listens (on this machine only) and where nginx lets hospitals in."""
 
     superlink_port: int = Field(9400, ge=1, le=65535)
-    public_host: str = "localhost"
+    public_host: Annotated[str, AfterValidator(_host)] = "localhost"
     public_port: int = Field(9443, ge=1, le=65535)
     task_deadline_s: float = Field(86400.0, gt=0, description="a task without an answer for so long has failed")
 

@@ -31,6 +31,12 @@ def test_a_wrong_word_writes_nothing(afuic_cli, tmp_path):
         ("--hospitals", "a,b", "--data", "nosuch"),
         ("--hospitals", "a,b", "--set", "training.steps=0"),
         ("--hospitals", "a,b", "--public-port", "0"),
+        ("--hospitals", "none,b"),
+        ("--hospitals", "a,b", "--public-host", "https://fl.example.org"),
+        ("--hospitals", "a,b", "--public-host", "fl.example.org:9443"),
+        ("--hospitals", "a,b", "--public-host", "münchen.de"),
+        ("--hospitals", "a,b", "--public-host", "a b;c"),
+        ("--hospitals", "a,b", "--public-host", ""),
         ("--hospitals", "a,b", "--data", "chestmnist"),
     ):
         code, _ = afuic_cli("deploy", "init", tmp_path / "federation", *wrong)

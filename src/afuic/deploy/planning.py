@@ -18,6 +18,8 @@ from afuic.settings import NAME, Access, Api, Engine, Hospital, Images, Server, 
 
 ASKING = ("operator", "auditor")
 """Who asks through the API without being a hospital; a hospital cannot have such a name."""
+NOTHING = "none"
+"""What a settings file says for no value; no name either."""
 RUNTIME_PORT = 9500
 SLOWEST = 1000
 
@@ -45,10 +47,10 @@ def names(given: str) -> tuple[str, ...]:
     found = tuple(part.strip() for part in given.split(","))
     if len(found) == 1 and found[0].isdecimal():
         found = tuple(f"hospital-{k}" for k in range(int(found[0])))
-    bad = [name for name in found if not re.fullmatch(NAME, name) or name in ASKING]
+    bad = [name for name in found if not re.fullmatch(NAME, name) or name in (*ASKING, NOTHING)]
     if bad:
         raise ConfigError(
-            f"--hospitals: {bad[0]!r} cannot be a hospital's name; use small letters, digits and hyphens, and neither of {ASKING}"
+            f"--hospitals: {bad[0]!r} cannot be a hospital's name; use small letters, digits and hyphens, and none of {(*ASKING, NOTHING)}"
         )
     if len(set(found)) < len(found) or len(found) < 2:
         raise ConfigError(f"--hospitals {given}: name at least two hospitals, each once")
