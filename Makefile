@@ -30,7 +30,7 @@ demo-offline: setup  ## the same with the target hospital switched off at the mo
 test: check  ## check, then all tests that need no servers
 	@$(PYTEST) $(WORKERS) -m "not network and not deployment"
 
-coverage: setup  ## the same tests without check, with their coverage; takes half as long again
+coverage: setup  ## the same tests without check, with their coverage; takes some two fifths longer
 	@$(PYTEST) $(WORKERS) -m "not network and not deployment" --cov --cov-report=term
 
 test-deployment: setup  ## the tests that start Flower, PostgreSQL and nginx on this machine

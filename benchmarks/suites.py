@@ -68,14 +68,10 @@ def _failures(document: Document) -> list[str]:
     lines = [f"- {line}" for line in statistics.failures(document)]
     if not lines:
         return []
-    listed = "\n".join(lines)
+    what, listed = "What released nothing, diverged, or went otherwise than meant", "\n".join(lines)
     if len(lines) <= FAILED:
-        return ["What released nothing, diverged, or went otherwise than meant:", listed]
-    return [
-        f"<details><summary>What released nothing, diverged, or went otherwise than meant ({len(lines)} arms)</summary>",
-        listed,
-        "</details>",
-    ]
+        return [f"{what}:", listed]
+    return [f"<details><summary>{what} ({len(lines)} arms)</summary>", listed, "</details>"]
 
 
 def _case(name: str, document: Document, case: str) -> Iterator[str]:

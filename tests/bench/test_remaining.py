@@ -11,7 +11,7 @@ from afuic.engines.arm import Progress
 
 def task(case: str, seed: int, local: str, past: str | None = "p") -> Task:
     folder = f"{case}/{seed}"
-    return Task(f"{folder}/{local}", local, None, folder=folder, local=local, past_at=past)
+    return Task(f"{folder}/{local}", local, past, folder=folder, local=local)
 
 
 A0, A1, B0, B1 = task("x", 0, "a"), task("x", 1, "a"), task("x", 0, "b"), task("x", 1, "b")

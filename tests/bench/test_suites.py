@@ -67,7 +67,7 @@ def test_the_past_is_run_once_for_all_methods(tmp_path) -> None:
     shared = [task for task in every if task.local == PAST]
     assert len(shared) == 1
     assert sum(task.family != () for task in every) == SUITES["paper"].retrained == 5
-    assert {task.past_at for task in every if task.local == "afuic"} == {"bloodmnist/0/past"}
+    assert {task.after for task in every if task.local == "afuic"} == {"bloodmnist/0/past"}
 
 
 def test_what_is_prepared_ahead_has_a_past_of_its_own() -> None:
@@ -189,7 +189,7 @@ def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:
     attack = next(task for task in every if task.kind == "ulira")
     assert attack.waits == attack.sources
     assert len(attack.sources) == 8
-    assert {t.until for t in every if "shadow" in t.local and t.past_at} == {"release"}
+    assert {t.until for t in every if "shadow" in t.local and t.after} == {"release"}
     assert load().requests[0].patients is None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from afuic.bench import statistics
 from afuic.bench.document import Case
 from afuic.bench.measures import Shown, rate, whole
-from afuic.bench.relearn import CENSORED, RATIO, STEPS
+from afuic.bench.relearn import CENSORED, RATIO
 from afuic.bench.statistics import COST, Summary
 from afuic.bench.tables import FLOOR, Cell, Row, Table, label, released
 from afuic.report.words import MISSING, duration, number, percent, signed
@@ -36,10 +36,9 @@ FURTHER = (
 """Columns of their own, with mean ± standard deviation, where a suite has measured them."""
 NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
-    "one run. Then z, the gap "
-    "of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how many runs |z| ≤ 2; bold "
-    "where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership attack. The last row is "
-    "the floor: each retrained model against the others of its seed."
+    "one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how "
+    "many runs |z| ≤ 2; bold where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership "
+    "attack. The last row is the floor: each retrained model against the others of its seed."
 )
 GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95
@@ -76,8 +75,7 @@ def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
 
 def _bound(case: Case, row: str, measure: Shown) -> str:
     """≥ before a mean in which some value is only the least that it can be."""
-    key = {RATIO: CENSORED, STEPS: CENSORED}.get(measure.key)
-    return "≥ " if key is not None and any(statistics.values(case, row, EXTRA, key)) else ""
+    return "≥ " if measure.key == RATIO and any(statistics.values(case, row, EXTRA, CENSORED)) else ""
 
 
 def _floor(case: Case, further: Sequence[Shown]) -> list[Cell]:

@@ -241,7 +241,7 @@ class Plan:
         """One row, from the request on; from the past ``within`` the folder of a shadow model where that is given."""
         owner = self.at if within or not self.case.past else self.references_at
         past = f"{owner}/{_within(within, past_of(v))}"
-        return self.task(_within(within, v.name), "arm", v.method, past, options=_options(v), past_at=past, **more)
+        return self.task(_within(within, v.name), "arm", v.method, past, options=_options(v), **more)
 
 
 def _within(folder: str, name: str) -> str:

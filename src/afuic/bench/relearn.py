@@ -22,13 +22,13 @@ def tasks(plan: Any, variants: Sequence[Variant]) -> Iterator[Task]:
     """One for every row and every retrained model, once all of them are there."""
     arms = [(name, "retrain", plan.references_at) for name in plan.names] + [(v.name, v.method, plan.at) for v in variants]
     for name, method, at in arms:
-        yield plan.task(f"{FOLDER}/{name}", FOLDER, method, sources=(f"{at}/{name}",), past_at=plan.past_at)
+        yield plan.task(f"{FOLDER}/{name}", FOLDER, method, plan.past_at, sources=(f"{at}/{name}",))
 
 
 def measure(root: Path, task: Task, _: Any) -> Mapping[str, Any]:
     """Train the released model on the images that were erased until it knows them as the shared model did before the request."""
     lab = task.laboratory()
-    before, model = _model(root, str(task.past_at), "before"), _model(root, task.sources[0], "released")
+    before, model = _model(root, str(task.after), "before"), _model(root, task.sources[0], "released")
     found = {} if model is None or before is None else vars(engine.relearn(lab, model, engine.target(lab, before)))
     write_json(task.at(root) / "result.json", found)
     return {}

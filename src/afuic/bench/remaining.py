@@ -63,5 +63,5 @@ class Remaining:
 
 def _keys(task: Task) -> tuple[Key, ...]:
     """What finished tasks are asked for, nearest first."""
-    case, row = task.folder.rpartition("/")[0], task.method if task.past_at else task.local.partition("/")[0]
+    case, row = task.folder.rpartition("/")[0], task.method if task.after else task.local.partition("/")[0]
     return (case, task.kind, row), (task.kind, row), (case,), ()

@@ -21,9 +21,9 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class Task(Arm):
-    """``kind``: what to do, a key of ``working.KINDS``. ``folder`` (CASE/SEED) and ``local`` say where; ``past_at``: the arm to branch
-    from; ``sources``: the arms whose models are looked at; ``config`` and ``options`` as JSON; ``witness``: measured on the forget set
-    and the test set alone, as shadow models are.
+    """``kind``: what to do, a key of ``working.KINDS``. ``folder`` (CASE/SEED) and ``local`` say where; ``after``: the past that it
+    branches from or looks at; ``sources``: the arms whose models are looked at; ``config`` and ``options`` as JSON; ``witness``: measured
+    on the forget set and the test set alone, as shadow models are.
     """
 
     kind: str = "arm"
@@ -31,19 +31,18 @@ class Task(Arm):
     local: str = ""
     config: str = ""
     options: str = "{}"
-    past_at: str | None = None
     sources: tuple[str, ...] = ()
     witness: bool = False
 
     @property
     def past(self) -> bool:
-        """Whether rows branch from it, whatever it waits for itself."""
-        return self.kind == "arm" and self.past_at is None and (self.until == "request" or not self.family)
+        """Whether rows branch from it."""
+        return self.kind == "arm" and super().past
 
     @property
     def waits(self) -> tuple[str, ...]:
         """The tasks whose results it needs."""
-        return (*(() if self.past_at is None else (self.past_at,)), *self.sources)
+        return (*super().waits, *self.sources)
 
     def at(self, root: Path) -> Path:
         """Its own folder below the folder of all arms."""

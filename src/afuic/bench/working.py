@@ -57,8 +57,8 @@ def work(config: Config, folder: Path, arm: Arm, progress: Sink) -> None:
 
 def _check_past(root: Path, task: Task) -> None:
     """AfuicError with the past's own reason where it could not be run."""
-    path = root / str(task.past_at) / RESULT
-    if task.past_at is not None and (why := read_json(path).get("error")):
+    path = root / str(task.after) / RESULT
+    if task.after is not None and (why := read_json(path).get("error")):
         raise AfuicError(f"the past of {task.local} could not be run: {why}")
 
 
@@ -79,7 +79,7 @@ def about(place: Path) -> dict[str, Any]:
 def _arm(root: Path, task: Task, progress: Sink) -> Mapping[str, Any]:
     lab = task.laboratory()
     metered, cpu = Metered(lab), time.process_time()
-    after = None if task.past_at is None else str((root / task.past_at).resolve())
+    after = None if task.after is None else str((root / task.after).resolve())
     arm = Arm(task.local, task.method, after, task.family, task.until, lean=True)
     Run(
         metered.laboratory(), root / task.folder, arm, progress, Witness(lab.judge, control=True) if task.witness else None

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from afuic.engines.arm import Progress
 
 DIFFERENT = 1
-MOST_SEEDS = 20
 app = typer.Typer(help="Compare methods: suites of federations, requests and seeds.", **SETTINGS)
 Place = Annotated[Path, typer.Argument(metavar="DIR|FILE", help="A suite's folder, or its bench.json.")]
 
@@ -36,6 +35,8 @@ def complete_suite(incomplete: str) -> list[str]:
 
 def numbers(text: str) -> tuple[int, ...]:
     """Seeds as they are written: 5 (the first five), 1-4, 0,3."""
+    from afuic.evaluate.paired import MOST_EXACT
+
     parts = [re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", part.strip()) for part in text.split(",")]
     if not all(parts):
         raise typer.BadParameter(f"{text!r} is neither a number of seeds nor seeds like 1-4 or 0,3", param_hint="--seeds")
@@ -43,8 +44,8 @@ def numbers(text: str) -> tuple[int, ...]:
     if len(spans) == 1 and spans[0][0] == spans[0][1] and "-" not in text:
         spans = [(0, spans[0][0] - 1)]
     chosen = tuple(sorted({seed for first, last in spans for seed in range(first, last + 1)}))
-    if not 1 <= len(chosen) <= MOST_SEEDS:
-        raise typer.BadParameter(f"{text!r} are {len(chosen)} seeds; 1 to {MOST_SEEDS} can be run", param_hint="--seeds")
+    if not 1 <= len(chosen) <= MOST_EXACT:
+        raise typer.BadParameter(f"{text!r} are {len(chosen)} seeds; 1 to {MOST_EXACT} can be run", param_hint="--seeds")
     return chosen
 
 
