@@ -6,10 +6,11 @@ retrained references run once; every candidate branches from that past and train
 candidate uses the trigger: accuracy and AUROC against the retrained models, at release, at the lowest point after it and at the end;
 forget accuracy, forget loss and population MIA; distance of outputs to the retrained models.
 
-    python benchmarks/choose.py [--work DIR] [--only NAME …]      resumable: finished trials are kept in DIR and in the JSON
+    python benchmarks/choose.py [--round NAME …] [--only NAME …] [--work DIR]     resumable: finished trials are kept in DIR
 
-Earlier rounds, each with its candidates: results/choose-first.json (30 on BloodMNIST alone, decision 0008), choose-second.json (20, healing
-at 0.002, one seed of BloodMNIST), choose-third.json (decision 0009).
+Writes results/choose-ROUND.json. Earlier rounds, each with its candidates: choose-first.json (30 on BloodMNIST alone, decision 0008),
+choose-second.json (20, healing at 0.002, one seed of BloodMNIST), choose-third.json (decision 0009), choose-fourth.json (whole and
+patients, decision 0010).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from common import origin  # type: ignore[import-not-found]
 from federations import FEDERATIONS  # type: ignore[import-not-found]
 
 from afuic import config
+from afuic.bench.suites import asked
 from afuic.config import Config
 from afuic.data import Dataset, load
 from afuic.data.dataset import TEST, TRAIN, patient_ids
@@ -38,6 +40,7 @@ from afuic.rng import stream
 
 TRIALS = (("organamnist", 100), ("ham10000-rosendahl", 100), ("ham10000-vienna_dias", 100), ("bloodmnist", 101))
 PATIENTS = (("bloodmnist", 100), ("ham10000-vidir_modern", 100))
+ROWS = (("bloodmnist", 100), ("bloodmnist", 101), ("organamnist", 100))
 REFERENCES = 2
 PLAYED = 0.1
 BASE = (
@@ -60,36 +63,55 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "turned, healed ahead": {"ahead": AHEAD, "heal": {"steps": 50}},
 }
 FORMS: dict[str, dict[str, Any]] = {form: {"patients": form} for form in ("remove", "scrub", "both")}
+IN_A_ROW: dict[str, dict[str, Any]] = {
+    "healing is removed": {},
+    "healing is kept": {"server_steps": "keep"},
+    "healing is removed, 1200 steps": {"heal": {"steps": 1200}},
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is tried, on which federations and seeds, with which overrides of the configuration."""
+
+    federations: tuple[tuple[str, int], ...]
+    base: tuple[str, ...]
+    candidates: dict[str, dict[str, Any]]
+
+
+ROUNDS = {
+    "whole": Round(TRIALS, BASE, CANDIDATES),
+    "patients": Round(PATIENTS, (*BASE, "requests.0.patients=10", "data.trigger=none"), FORMS),
+    "row": Round(ROWS, (*BASE, "data.partition.clients=10", *asked(1200, 1320, 1440, 1560, 1680, after_s=600)), IN_A_ROW),
+}
 
 
 def main() -> None:
     """Run the trials that are missing, score all, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "choose.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the JSON")
     parser.add_argument("--work", type=Path, default=Path("runs/choose"), help="folder of unfinished trials")
-    parser.add_argument("--only", nargs="*", default=list(CANDIDATES), help="candidates to run")
+    parser.add_argument("--round", nargs="*", default=list(ROUNDS), choices=list(ROUNDS), help="rounds to run")
+    parser.add_argument("--only", nargs="*", help="candidates to run; all of the round if not given")
     parser.add_argument("--jobs", type=int, default=pool.cores())
     given = parser.parse_args()
-    whole: dict[str, list[dict[str, Any]]] = {}
-    patients: dict[str, list[dict[str, Any]]] = {}
-    for federation, seed in TRIALS:
-        _run(given.work / f"{federation}-{seed}", _config(federation, seed), given.only, given.jobs, whole, federation)
-        write(given.out, whole, patients)
-    for federation, seed in PATIENTS:
-        cfg = _config(federation, seed, "requests.0.patients=10", "data.trigger=none")
-        _run(given.work / f"{federation}-{seed}-patients", cfg, list(FORMS), given.jobs, patients, federation)
-        write(given.out, whole, patients)
+    for name in given.round:
+        tried = ROUNDS[name]
+        names = [c for c in tried.candidates if given.only is None or c in given.only]
+        trials: dict[str, list[dict[str, Any]]] = {c: [] for c in names}
+        for federation, seed in tried.federations:
+            folder = given.work / f"{name}-{federation}-{seed}"
+            _run(folder, _config(federation, seed, tried.base), names, given.jobs)
+            for candidate in names:
+                trials[candidate].append({"federation": federation, "seed": seed, **score(folder, candidate)})
+            write(given.out / f"choose-{name}.json", tried, trials)
 
 
-def _run(
-    folder: Path, cfg: Config, names: list[str], jobs: int, into: dict[str, list[dict[str, Any]]], federation: str
-) -> None:
+def _run(folder: Path, cfg: Config, names: list[str], jobs: int) -> None:
     pasts = {name: "ahead" if "ahead" in _options(name) else "prefix" for name in names}
     arms = [Arm("prefix", "afuic", None), *_references()]
     arms += [Arm("ahead", "afuic", None)] * ("ahead" in pasts.values())
     pool.run(trial, cfg, folder, [*arms, *(Arm(n, "afuic", past) for n, past in pasts.items())], jobs, _say)
-    for name in names:
-        into.setdefault(name, []).append({"federation": federation, "seed": cfg.seed, **score(folder, name)})
 
 
 def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
@@ -100,7 +122,7 @@ def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
 
 
 def _options(name: str) -> dict[str, Any]:
-    return (CANDIDATES | FORMS | {"ahead": {"ahead": AHEAD}}).get(name, {})
+    return (CANDIDATES | FORMS | IN_A_ROW | {"ahead": {"ahead": AHEAD}}).get(name, {})
 
 
 @functools.lru_cache(maxsize=1)
@@ -140,17 +162,15 @@ def score(folder: Path, name: str) -> dict[str, Any]:
     return out
 
 
-def write(path: Path, whole: dict[str, list[dict[str, Any]]], patients: dict[str, list[dict[str, Any]]]) -> None:
-    """All trials and, per candidate, the mean over federations."""
+def write(path: Path, tried: Round, trials: dict[str, list[dict[str, Any]]]) -> None:
+    """All trials so far and, per candidate, the mean over them."""
     document = {
-        **origin("choose", TRIALS[0][1]),
-        "federations": TRIALS,
-        "patients_federations": PATIENTS,
-        "base": BASE,
-        "candidates": CANDIDATES | FORMS,
-        "means": {name: _means(rows) for name, rows in (whole | patients).items()},
-        "trials": whole,
-        "patients": patients,
+        **origin("choose", tried.federations[0][1]),
+        "federations": tried.federations,
+        "base": tried.base,
+        "candidates": tried.candidates,
+        "means": {name: _means(rows) for name, rows in trials.items()},
+        "trials": trials,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
@@ -164,9 +184,9 @@ def _references() -> list[Arm]:
     return [Arm(f"retrain/{i}", "retrain", None, ("retrain", i)) for i in range(REFERENCES)]
 
 
-def _config(federation: str, seed: int, *more: str) -> Config:
+def _config(federation: str, seed: int, base: tuple[str, ...]) -> Config:
     methods = 'methods=["afuic", "afuic-paper", "retrain"]'
-    return config.load(None, (*FEDERATIONS[federation], *BASE, f"seed={seed}", methods, *more))
+    return config.load(None, (*FEDERATIONS[federation], *base, f"seed={seed}", methods))
 
 
 def _say(progress: Progress) -> None:
