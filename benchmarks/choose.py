@@ -64,10 +64,12 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 }
 FORMS: dict[str, dict[str, Any]] = {form: {"patients": form} for form in ("remove", "scrub", "both")}
 IN_A_ROW: dict[str, dict[str, Any]] = {
-    "healing is removed": {},
+    "healing is removed": {"server_steps": "remove"},
     "healing is kept": {"server_steps": "keep"},
-    "healing is removed, 1200 steps": {"heal": {"steps": 1200}},
+    "healing is removed, 1200 steps": {"server_steps": "remove", "heal": {"steps": 1200}},
 }
+PATIENTS_IN_A_ROW = {name: IN_A_ROW[name] for name in ("healing is removed", "healing is kept")}
+FIVE = (*BASE, "data.partition.clients=10", *asked(1200, 1320, 1440, 1560, 1680, after_s=600))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ class Round:
 ROUNDS = {
     "whole": Round(TRIALS, BASE, CANDIDATES),
     "patients": Round(PATIENTS, (*BASE, "requests.0.patients=10", "data.trigger=none"), FORMS),
-    "row": Round(ROWS, (*BASE, "data.partition.clients=10", *asked(1200, 1320, 1440, 1560, 1680, after_s=600)), IN_A_ROW),
+    "row": Round(ROWS, FIVE, IN_A_ROW),
+    "patients-row": Round(
+        ROWS, (*FIVE, "data.trigger=none", *(f"requests.{i}.patients=10" for i in range(5))), PATIENTS_IN_A_ROW
+    ),
 }
 
 

@@ -48,7 +48,7 @@ def test_what_the_protocol_did() -> None:
     state = erased(rules("afuic", guard={"versions": 0}))
     found = done(state.requests["r"])
     # C_a = lr·[3, 4] with lr = 1/2, so its norm is 5/2
-    assert found == Done("subtracted", ("a@0",), 2.5, True, (7, 0.5, 0.25), None, ())
+    assert found == Done("subtracted", ("a@0",), 2.5, False, (7, 0.5, 0.25), None, ())
 
 
 def test_the_books_hold_every_model_of_the_ledger_and_nothing_of_the_erased() -> None:

@@ -49,7 +49,17 @@ def test_without_a_client_and_the_steps_that_answer_for_it(ledger: Ledger) -> No
     # [11, 29] − a [2, 0] − [8, 8] = [1, 21]
     assert values(ledger.without(("a@0",), server=True).rebuilt()) == [1, 21]
     # the server's steps kept: [11, 29] − a [2, 0]
-    assert values(ledger.without(("a@0",), server=False).rebuilt()) == [9, 29]
+    kept = ledger.without(("a@0",), server=False)
+    assert values(kept.rebuilt()) == [9, 29]
+    assert kept.server.keys() == ledger.server.keys()
+
+
+def test_kept_steps_that_answer_become_one_sum(ledger: Ledger) -> None:
+    kept = ledger.without(("b@0",), server=False)
+    # [11, 29] − b [0, 4], and [8, 8] + [0, 16] together
+    assert values(kept.rebuilt()) == [11, 25]
+    assert {k: values(s) for k, s in kept.server.items()} == {("a@0", "b@0"): [8, 24]}
+    assert values(kept.without(("a@0",), server=False).rebuilt()) == [9, 25]
 
 
 def test_merging_moves_a_contribution_but_not_the_model(ledger: Ledger) -> None:

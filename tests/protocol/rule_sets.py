@@ -42,7 +42,10 @@ SETS: dict[str, Rules] = {
     "afuic-no-guard": _afuic(),
     "afuic-no-calibration-set": _afuic(calibration=False),
     "afuic-no-heal-buffered": _afuic(heal=None, buffer=2),
-    "afuic-keep-server-steps": _afuic(server_steps="keep", guard={"versions": 5, "calibration": HEAL}),
+    "afuic-remove-server-steps": _afuic(server_steps="remove", guard={"versions": 5, "calibration": HEAL}),
+    "afuic-remove-server-steps-ahead": rules(
+        "afuic", {"heal": HEAL, "guard": {"versions": 3, "calibration": HEAL}, "server_steps": "remove"}, ahead=True
+    ),
     "afuic-damp": _afuic(carriers={"policy": "damp", "factor": 0.5}),
     "afuic-drop": _afuic(carriers={"policy": "drop"}),
     "afuic-drop-buffered": _afuic(carriers={"policy": "drop"}, buffer=2),

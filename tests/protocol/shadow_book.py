@@ -311,10 +311,13 @@ class Book:
             self._remove(ask.gone)
 
     def _remove(self, gone: frozenset[Owner]) -> None:
-        answer = self.toy or self.rules.method.options.server_steps == "remove"
-        left = [e for e in self.entries if e.owner in gone or (answer and e.owner is None and e.knew & gone)]
+        left = self._of(gone)
         self.fates["erased"] += sum(e.task is not None for e in left)
         self.entries = [e for e in self.entries if not any(e is x for x in left)]
+
+    def _of(self, gone: frozenset[Owner]) -> list[Entry]:
+        answer = self.toy or self.rules.method.options.server_steps == "remove"
+        return [e for e in self.entries if e.owner in gone or (answer and e.owner is None and e.knew & gone)]
 
     def _overwrite(self, ask: Ask, new: Vec) -> None:
         self.entries.append(Entry(new - self.total(), knew=self.contributors() | ask.helpers))
@@ -541,8 +544,7 @@ class Book:
 
     def _saw_ahead(self, effect: effects.Calibrate, job: Any) -> None:
         gone = frozenset((job.client, e) for e in range(self.epochs[job.client] + 1))
-        left = [e.value for e in self.entries if e.owner not in gone and not (e.owner is None and e.knew & gone)]
-        base = self.origin + sum(left, np.zeros_like(self.origin))
+        base = self.total() - sum((e.value for e in self._of(gone)), np.zeros_like(self.origin))
         found, _ = self.ahead.get(job.client, (np.zeros_like(base), None))
         assert np.array_equal(vec(effect.student), base + found), "healing ahead did not begin with what it had found before"
         assert job.client not in self.fenced | self.erased

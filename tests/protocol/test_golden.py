@@ -51,9 +51,10 @@ def ledger_digest(world: World) -> str:
 
 BOTH = {"patients": "both", "carriers": {"policy": "project"}, "guard": {"versions": 6, "project": True, "calibration": {}}}
 GOLDEN: dict[str, tuple[Rules, str]] = {
-    "afuic": (rules("afuic"), "sha256:11268863e0dff7f1"),
-    "afuic-both": (rules("afuic", BOTH), "sha256:0c7e46141b51638a"),
-    "afuic-buffered": (rules("afuic", buffer=3), "sha256:6ff4bc6dd04b939e"),
+    "afuic": (rules("afuic"), "sha256:7a9f3e424b07cbbb"),
+    "afuic-remove": (rules("afuic", {"server_steps": "remove"}), "sha256:11268863e0dff7f1"),
+    "afuic-both": (rules("afuic", BOTH), "sha256:50a18dcb29b24c9c"),
+    "afuic-buffered": (rules("afuic", buffer=3), "sha256:605c7748ffbb7af1"),
     "afuic-paper": (rules("afuic-paper"), "sha256:b00df9171ec989ed"),
     "continue": (rules("continue"), "sha256:aeae2352e4778bea"),
 }

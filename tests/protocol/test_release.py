@@ -84,7 +84,7 @@ def test_an_unusable_healed_model_is_a_failed_one(fault: dict[str, object]) -> N
 
 
 def test_a_second_erasure_answers_for_the_steps_its_data_taught() -> None:
-    world = two_updates(afuic("abc"))
+    world = two_updates(afuic("abc", server_steps="remove"))
     world.erase("r1", "a")
     world.calibrate(0.25, 0.5)
     # [4, 3] − [1, 2] + [0.25, 0.5]
@@ -99,7 +99,7 @@ def test_a_second_erasure_answers_for_the_steps_its_data_taught() -> None:
 
 
 def test_a_step_taught_by_others_stays() -> None:
-    world = afuic("abc")
+    world = afuic("abc", server_steps="remove")
     world.train("a", 2, 4)
     world.erase("r1", "a")
     world.calibrate(0.25, 0.5)
@@ -109,13 +109,17 @@ def test_a_step_taught_by_others_stays() -> None:
     assert values(world.last(effects.Calibrate).student) == [0.25, 0.5]
 
 
-def test_server_steps_can_be_kept() -> None:
-    world = two_updates(afuic("abc", server_steps="keep"))
+def test_server_steps_are_kept_as_one_sum() -> None:
+    world = two_updates(afuic("abc"))
     world.erase("r1", "a")
     world.calibrate(0.25, 0.5)
     world.erase("r2", "b")
     # [3.25, 1.5] − C_b [3, 1]
     assert values(world.last(effects.Calibrate).student) == [0.25, 0.5]
+    world.calibrate(0.5, 0)
+    assert world.model == [0.75, 0.5]
+    # of the first healing's teacher, and of the second's, which c had not reached either
+    assert {k: values(s) for k, s in world.state.ledger.server.items()} == {("a@0", "b@0"): [0.75, 0.5]}
 
 
 def test_a_request_that_comes_while_another_is_healed_joins_it_once() -> None:
@@ -134,13 +138,13 @@ def test_a_request_that_comes_while_another_is_healed_joins_it_once() -> None:
     assert world.go(events.CalibrationDone, early.job, vector(9, 9)) == ()
     fx = world.calibrate(1, 0)
     assert [e.request for e in fx if isinstance(e, effects.Released)] == ["r1", "r2"]
-    # r3 has waited: [1, 1] + [1, 0] − C_c [1, 0] − the step that answers for c [1, 0]
+    # r3 has waited: [1, 1] + [1, 0] − C_c [1, 0]
     assert world.phase("r3") == "healing"
-    assert values(world.last(effects.Calibrate).student) == [0, 1]
+    assert values(world.last(effects.Calibrate).student) == [1, 1]
     world.train("d", 0, 2)
     world.calibrate(0.5, 0.25)
-    # [0, 1] + d [0, 1] + [0.5, 0.25]
-    assert world.model == [0.5, 2.25]
+    # [1, 1] + d [0, 1] + [0.5, 0.25]
+    assert world.model == [1.5, 2.25]
     assert list(world.state.ledger.clients) == ["d@0"]
 
 

@@ -24,7 +24,7 @@ class Options(Section):
     heal: Calibration | None = Field(Calibration(), description="none: leave healing to the next updates")
     teacher: Teacher = Field("snapshot", description="who teaches while healing")
     server_steps: Literal["remove", "keep"] = Field(
-        "remove", description="what becomes of server steps whose teacher contained c"
+        "keep", description="what becomes of server steps whose teacher contained c"
     )
     ahead: Calibration | None = Field(
         None, description="how to heal ahead of any request while the server is idle; none: do not"

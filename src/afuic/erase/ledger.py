@@ -55,10 +55,16 @@ class Ledger:
         return total((self.server[k] for k in sorted(self.server) if wanted & set(k)), self.origin)
 
     def without(self, names: Iterable[Contributor], *, server: bool) -> Ledger:
-        """The ledger after these contributors left; with ``server``, after the steps that answer for them left too."""
+        """The ledger after these contributors left; with ``server``, after the steps that answer for them left too.
+
+        Without, those steps become one sum under all whom their teachers had learned from: many erasures do not make many sums.
+        """
         gone = set(names)
         clients = {n: c for n, c in self.clients.items() if n not in gone}
-        kept = {k: s for k, s in self.server.items() if not (server and gone & set(k))}
+        answering = [k for k in sorted(self.server) if gone & set(k)]
+        kept = {k: s for k, s in self.server.items() if k not in answering}
+        if answering and not server:
+            kept[tuple(sorted({n for k in answering for n in k}))] = total((self.server[k] for k in answering), self.origin)
         return replace(self, clients=clients, server=kept)
 
     def merge(self, names: Iterable[Contributor], into: Contributor) -> Ledger:

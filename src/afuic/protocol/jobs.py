@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from afuic.erase.ledger import Contributor
+from afuic.erase.method import Ask
 from afuic.params import Params, add, sub
 from afuic.protocol.effects import Calibrate
 from afuic.protocol.requests import Phase, Record
@@ -70,7 +71,8 @@ def start_ahead(turn: Turn) -> None:
     name = min(due, key=lambda n: due[n], default=None)
     if name is None or due[name] >= state.version:
         return
-    base, before = _without(turn, state.epochs(name), True), state.shadows.get(name)
+    answer = turn.rules.method.plan(Ask(True, True, True, turn.t)).answer
+    base, before = _without(turn, state.epochs(name), answer), state.shadows.get(name)
     contained = state.contained()
     job = Job(turn.next_job("ahead"), "ahead", (), base, contained, name, state.version)
     turn.set(ahead=job)
