@@ -51,6 +51,11 @@ def test_a_file_goes_before_a_shipped_name(monkeypatch, tmp_path):
         (("demo", "--set", 'methods=["afuic", "magic"]'), "methods: 'magic' is not a method; there are afuic, afuic-paper"),
         (("demo", "--set", "options.afuic.spell=1"), "options.afuic.spell: unknown key"),
         (("demo", "--set", 'aggregation.optimizer="adam"'), "aggregation.optimizer: 'adam' is not linear in the updates"),
+        (("demo-phantom", "--set", "data.name=nosuch"), "nosuch"),
+        (("demo-phantom", "--set", "data.name=nosuch.npz"), "nosuch.npz: no such file"),
+        (("demo-phantom", "--set", "model.name=nosuch"), "model 'nosuch': unknown"),
+        (("demo-phantom", "--set", "requests.0.client=hospital-99"), "hospital-99"),
+        (("demo-phantom", "--set", "data.name=chestmnist"), "chestmnist: an image can have several labels"),
     ],
 )
 def test_check_refuses_in_one_sentence(afuic_cli, arguments, sentence):
@@ -59,6 +64,14 @@ def test_check_refuses_in_one_sentence(afuic_cli, arguments, sentence):
     assert text.startswith("afuic: ")
     assert sentence in text
     assert text.count("\n") == 1
+
+
+def test_check_says_what_it_could_not_look_at(afuic_cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("AFUIC_DATA", str(tmp_path))
+    code, text = afuic_cli("config", "check", "demo")
+    assert code == 0
+    assert "not looked at" in text
+    assert "`afuic data get bloodmnist`" in text
 
 
 def test_the_schema_admits_the_shipped_configurations(afuic_cli):

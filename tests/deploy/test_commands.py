@@ -38,6 +38,10 @@ def test_a_wrong_word_writes_nothing(afuic_cli, tmp_path):
         ("--hospitals", "a,b", "--public-host", "a b;c"),
         ("--hospitals", "a,b", "--public-host", ""),
         ("--hospitals", "a,b", "--data", "chestmnist"),
+        ("--hospitals", "a,b", "--set", "options.afuic.nosuch=1"),
+        ("--hospitals", "a,b", "--set", "options.nosuch.steps=1"),
+        ("--hospitals", "a,b", "--set", "methods=['nosuch']"),
+        ("--hospitals", "a,b", "--set", "model.name=nosuch"),
     ):
         code, _ = afuic_cli("deploy", "init", tmp_path / "federation", *wrong)
         assert code == 2
@@ -63,6 +67,7 @@ def test_a_server_without_its_calibration_images_is_told_so_before_it_starts(afu
     code, text = afuic_cli("deploy", "join", folder / "hospitals" / "hospital-0")
     assert code == 2
     assert "data.npz: no such file" in text
-    code, text = afuic_cli("deploy", "local", folder, "--data", "phantom")
-    assert code == 2
-    assert "goes on with its own settings" in text
+    for given in (("--data", "phantom"), ("--hospitals", "5")):
+        code, text = afuic_cli("deploy", "local", folder, *given)
+        assert code == 2
+        assert "goes on with its own settings" in text

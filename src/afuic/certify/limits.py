@@ -46,7 +46,7 @@ def _of_the_method(facts: Facts) -> Iterator[str]:
             " show it."
         )
     if not facts.done.steps_removed:
-        yield "That the server's own earlier steps are free of the data: those whose teachers had learned from it were kept."
+        yield "That the server's own earlier steps, if any, are free of the data: those whose teachers had learned from it were kept."
 
 
 def _of_the_scope(facts: Facts) -> Iterator[str]:

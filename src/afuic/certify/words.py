@@ -64,7 +64,7 @@ def _procedural(predicate: form.Predicate) -> Iterator[str]:
     removal, purge = found.removal, found.purge
     yield (
         f"procedural: method {predicate.method.name}; the contribution of {', '.join(removal.contributors)} (norm {removal.norm:.4g}) was"
-        f" {HOW[removal.how]}; the server's own steps that had learned from it were {removal.server_steps}"
+        f" {HOW[removal.how]}; any earlier steps of the server's own that had learned from it were {removal.server_steps}"
     )
     yield f"procedural: {found.fence.quarantined} late results kept out; {removal.updates_lost} updates of others lost"
     yield f"procedural: {len(purge.removed)} stored tensors deleted ({purge.removed_bytes} bytes); a scan afterwards found none of them"

@@ -19,9 +19,7 @@ app = typer.Typer(help="Set a federation up on Flower and keep it running.", **S
 
 New = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet.")]
 Present = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with its settings.")]
-Hospitals = Annotated[
-    str, typer.Option(metavar="A,B,C|N", help="The hospitals' names, or how many: hospital-0, hospital-1 and so on.")
-]
+A_B_C, WHO = "A,B,C|N", "The hospitals' names, or how many: hospital-0, hospital-1 and so on."
 DataName = Annotated[
     str | None,
     typer.Option(
@@ -46,7 +44,7 @@ From = Annotated[
 @app.command(epilog="Example: afuic deploy init federation --hospitals charite,inselspital,ucl --public-host fl.example.org")
 def init(
     folder: New,
-    hospitals: Hospitals,
+    hospitals: Annotated[str, typer.Option(metavar=A_B_C, help=WHO)],
     data: DataName = None,
     public_host: Annotated[
         str, typer.Option(metavar="HOST", help="Name or address under which hospitals reach the server.")
@@ -80,7 +78,7 @@ def local(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet, or one that this command made.")
     ],
-    hospitals: Hospitals = "3",
+    hospitals: Annotated[str | None, typer.Option(metavar=A_B_C, help=WHO, show_default="3")] = None,
     data: DataName = None,
     slow: Annotated[
         list[str] | None,
@@ -104,11 +102,11 @@ def local(
         from afuic.deploy import planning, running
 
     if not _there(folder):
-        names = planning.names(hospitals)
+        names = planning.names(hospitals or "3")
         chosen = _config(config, data, set_)
         _fetch(chosen)
         locally.create(folder, chosen, names, planning.slowed(tuple(slow or ()), names))
-    elif data or slow or config or set_:
+    elif hospitals or data or slow or config or set_:
         raise ConfigError(f"{folder}: is there already and goes on with its own settings; leave out all options but --detach")
     where = running.place(folder)
     running.detach(where, "local", tied=not detach)

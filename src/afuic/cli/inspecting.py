@@ -15,6 +15,8 @@ from afuic.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from afuic.config import Config
+
 app = typer.Typer(help="Show and check configurations.", **SETTINGS)
 
 
@@ -29,13 +31,27 @@ def show(config: Source = None, set_: Overrides = None) -> None:
 
 @app.command(epilog="Example: afuic config check mine.toml")
 def check(config: Source = None, set_: Overrides = None) -> None:
-    """Check a configuration, the options of its methods included, without running it."""
+    """Check a configuration without running it: methods and options, model, and on its data the hospitals and requests."""
+    from afuic.engines.laboratory import prepare
     from afuic.erase import check_options
 
     checked = load(config, tuple(set_ or ()))
     check_options(checked)
+    absent = _absent(checked)
+    if not absent:
+        prepare(checked)
     methods = ", ".join(checked.methods)
     typer.echo(f"{config or 'the defaults'}: fine; data {checked.data.name}, methods {methods}, seed {checked.seed}")
+    for name in absent:
+        typer.echo(f"not looked at: hospitals, model and requests, before `afuic data get {name}` has fetched the data")
+
+
+def _absent(config: Config) -> list[str]:
+    """Registered data sets that the configuration needs and that are not on this machine; DataError for one that is not supported."""
+    from afuic.data.registry import find, supported
+
+    named = [name for name in (config.data.name, config.data.calibration_from) if name and find(name)]
+    return [name for name in dict.fromkeys(named) if not supported(name).cached()]
 
 
 @app.command(epilog="Example: afuic config schema > afuic.schema.json")

@@ -12,7 +12,9 @@ import afuic
 from afuic.config import Config
 from afuic.deploy import app, keys, nginx, pki, texts, units
 from afuic.deploy.files import File, Tree, below, text
+from afuic.erase import check_options
 from afuic.errors import ConfigError
+from afuic.learning.networks import Network
 from afuic.service import tokens
 from afuic.settings import NAME, Access, Api, Engine, Hospital, Images, Server, Site
 
@@ -71,7 +73,8 @@ def slowed(given: Sequence[str], hospitals: tuple[str, ...]) -> dict[str, float]
 
 
 def agreement(config: Config, hospitals: tuple[str, ...]) -> Config:
-    """The settings that server and hospitals share: those of ``config`` without what only an experiment has."""
+    """The settings that server and hospitals share: those of ``config``, once checked, without what only an experiment has."""
+    check_options(config)
     methods = config.methods if len(config.methods) == 1 else ("afuic",)
     partition = config.data.partition.model_copy(update={"clients": len(hospitals)})
     data = config.data.model_copy(update={"trigger": None, "partition": partition})
@@ -84,7 +87,11 @@ def _options(config: Config, methods: tuple[str, ...]) -> dict[str, dict[str, An
 
 
 def tree(plan: Plan) -> Tree:
-    """Every file of the federation, with fresh keys: two calls give two federations that know nothing of each other."""
+    """Every file of the federation, with fresh keys: two calls give two federations that know nothing of each other.
+
+    ModelError for a model that the server would refuse when it starts.
+    """
+    Network(plan.federation.model.name, plan.images.channels, plan.images.size, len(plan.images.class_names))
     root = pki.authority(plan.federation.name)
     nodes = {name: keys.node() for name in plan.hospitals}
     given = {name: tokens.issue(name, "hospital", name) for name in plan.hospitals}
