@@ -73,7 +73,7 @@ def test_only_what_is_within_in_every_run_is_marked() -> None:
     table = compact("t", "T", pooled({"blood": BLOOD, "organ": ORGAN}))
     at = table.columns.index("accuracy")
     assert {r.label: r.cells[at].strong for r in table.rows} == {
-        "afuic": False, "other": True, "cheat †oracle": False, "retrained (floor)": False,
+        "afuic": False, "other": True, "cheat †oracle": False, "retrained (floor)": False, "retrained, other moments": False,
     }  # fmt: skip
 
 

@@ -8,7 +8,9 @@ import io
 import pytest
 
 from afuic.bench import formats, statistics
-from afuic.bench.tables import FLOOR, tables
+from afuic.bench.document import Curve
+from afuic.bench.moments import of_moments
+from afuic.bench.tables import FLOOR, MOMENTS, tables
 from tests.bench.conftest import arm
 
 
@@ -50,6 +52,28 @@ def test_the_floor_is_all_retrained_models(by_hand) -> None:
     assert found.sd == pytest.approx(0.003**0.5)
 
 
+def test_retrained_models_at_other_moments(by_hand) -> None:
+    def swinging(*accuracy: float | None) -> Curve:
+        same = (0.5,) * len(accuracy)
+        t = tuple(140.0 + 60 * i for i in range(len(accuracy)))
+        return Curve(t=t, accuracy=accuracy, forget_accuracy=same, forget_loss=same, asr_excess=(None,) * len(accuracy))
+
+    # released at 200: 0.8 and 0.9, mean 0.85, sd 0.05·√2; what was before does not count, nor what is 300 s later and more
+    curves = swinging(0.1, 0.8, 0.7, None, 0.9, 0.8, 0.8, 0.6), swinging(0.2, 0.9, 0.9, 0.8, 0.8, 0.7, 0.9, 0.6)
+    case = by_hand.cases["by hand"]
+    first = case.seeds["0"]
+    retrained = first.retrained.model_copy(update={"curves": curves})
+    case = case.model_copy(update={"seeds": {"0": first.model_copy(update={"retrained": retrained})}})
+    found = of_moments(case, "released", "accuracy")
+    assert (found.n, found.of, found.within) == (9, 9, 7)
+    # -0.15, +0.05, -0.05, -0.05 and +0.05, -0.05, -0.05, -0.15, +0.05 over 0.05·√2 = -7/√2 together; -0.15 twice, which is -2.1
+    assert found.z_mean == pytest.approx(-7 / 2**0.5 / 9)
+    # ended at 560: both 0.6, no spread; 0.7 to 0.9 before, 260 to 500
+    found = of_moments(case, "final", "accuracy")
+    assert (found.n, found.of) == (9, 0)
+    assert of_moments(case, "after", "accuracy").n == of_moments(case, "released", "auroc").n == 0
+
+
 def test_methods_are_compared_seed_by_seed_and_corrected_together(by_hand) -> None:
     found = statistics.tests(by_hand.cases["by hand"])
     # |z| of other minus |z| of afuic: 3 - 1, 4 - 1, 8 - 2 = 2, 3, 6; all of one sign: p = 2/8
@@ -68,10 +92,10 @@ def test_tables_mark_what_is_within_in_every_seed(by_hand) -> None:
     final, costs, tests = tables(by_hand)
     assert [table.name for table in (final, costs, tests)] == ["by-hand-final", "by-hand-costs", "by-hand-tests"]
     cells = {row.label: row.cells for row in final.rows}
-    assert list(cells) == ["afuic", "other", "cheat †oracle", FLOOR]
+    assert list(cells) == ["afuic", "other", "cheat †oracle", FLOOR, MOMENTS]
     assert cells["afuic"][1].text == "84.0% ± 4.0%"
     assert cells["afuic"][1].words == "z +0.7 ± 1.5 (3 of 3)"
-    assert [row[1].strong for row in cells.values()] == [True, False, False, False]
+    assert [row[1].strong for row in cells.values()] == [True, False, False, False, False]
     assert (cells["cheat †oracle"][0].text, cells["cheat †oracle"][0].words) == ("2 of 3", "1 failed")
     assert cells[FLOOR][0].text == "6 models"
 

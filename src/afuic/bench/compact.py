@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from afuic.bench import statistics
 from afuic.bench.document import Case
 from afuic.bench.measures import Shown, rate, whole
+from afuic.bench.moments import of_moments
 from afuic.bench.relearn import CENSORED, RATIO
 from afuic.bench.statistics import COST, Summary
-from afuic.bench.tables import FLOOR, Cell, Row, Table, label, released
+from afuic.bench.tables import FLOOR, MOMENTS, Cell, Row, Table, label, released
 from afuic.report.words import MISSING, duration, number, percent, signed
 
 COSTS = (
@@ -38,7 +39,8 @@ NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
     "one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how "
     "many runs |z| ≤ 2; bold where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership "
-    "attack. The last row is the floor: each retrained model against the others of its seed."
+    "attack. The floor: each retrained model against the others of its seed; other moments: the same models within five minutes after "
+    "their release, against all of them at that moment, since they share a clock and swing together."
 )
 GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95
@@ -61,8 +63,17 @@ def compact(name: str, title: str, case: Case) -> Table:
     ]
     columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS), *(s.label for s in further))
     floor = Row(FLOOR, (_models(case), *_floor(case, further)))
+    moments = [of_moments(case, phase, key) for phase, key, _ in GAPS]
+    blank = Cell(MISSING)
+    later = Row(MOMENTS, (blank, *(blank for _ in COSTS), *(_gap(found) for found in moments), *(blank for _ in further)))
     note = NOTE + (GIVEN_UP if any(_bound(case, row, s) for row in case.rows for s in further) else "")
-    return Table(name, title, note, columns, (*(_row(case, row, further) for row in case.rows), floor))
+    return Table(
+        name,
+        title,
+        note,
+        columns,
+        (*(_row(case, row, further) for row in case.rows), floor, *[later] * any(m.n for m in moments)),
+    )
 
 
 def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:

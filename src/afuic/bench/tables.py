@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from afuic.bench import statistics
 from afuic.bench.document import Case, Document
 from afuic.bench.measures import BY_PHASE, COSTS, PHASES, SPENT, Shown, shown
+from afuic.bench.moments import of_moments
 from afuic.bench.statistics import Summary
 from afuic.evaluate.paired import Comparison
 from afuic.report.words import MISSING, signed
 
-FLOOR = "retrained (floor)"
+FLOOR, MOMENTS = "retrained (floor)", "retrained, other moments"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Table:
 GAPS = (
     "Mean ± standard deviation over the seeds; below, the mean of z ± its standard deviation, and in how many seeds |z| ≤ 2. "
     "Bold: in all of them. z is the value minus the retrained models' mean in units of their spread. The floor is each retrained model "
-    "against the others."
+    "against the others; other moments: the same models within five minutes after their release or before their end, against all of them "
+    "at that moment, since they share a clock and swing together."
 )
 TESTS = (
     "Difference to {base}, seed by seed, with its 95 % interval (Student's t); below, p of the exact sign-flip test and after Holm's "
@@ -68,9 +70,15 @@ def _of_case(name: str, case: Case) -> Iterator[Table]:
             rows = tuple(_row(case, row, phase, known) for row in case.rows)
             floor = Row(FLOOR, (_models(case), *(_gap(statistics.of_retraining(case, phase, s.key), s) for s in known)))
             columns = ("seeds", *(s.label for s in known))
-            yield Table(slug(name, phase), f"{name}, {words}", GAPS, columns, (*rows, floor))
+            yield Table(slug(name, phase), f"{name}, {words}", GAPS, columns, (*rows, floor, *_moments(case, phase, known)))
     yield _costs(name, case)
     yield from _tests(name, case)
+
+
+def _moments(case: Case, phase: str, known: list[Shown]) -> list[Row]:
+    found = [of_moments(case, phase, s.key) for s in known]
+    cells = (_gap(f, s) for f, s in zip(found, known, strict=True))
+    return [Row(MOMENTS, (Cell(""), *cells))] if any(f.n for f in found) else []
 
 
 def _measured(case: Case, phase: str, key: str) -> bool:
