@@ -18,7 +18,7 @@ from afuic.bench.suite import Variant
 from afuic.bench.task import ARMS
 from afuic.engines import origin
 from afuic.erase import METHODS
-from afuic.errors import RunInterrupted, StoreError
+from afuic.errors import DataError, RunInterrupted, StoreError
 
 ROWS = ["afuic", "paper", "continue"]
 
@@ -237,6 +237,22 @@ def test_too_little_room_is_said_before_the_run(tiny, tmp_path, monkeypatch, wha
     with pytest.raises(StoreError, match=f"{says} and 1.0.kB are free"):
         run(select(tiny), out)
     assert not (out / ARMS).exists()
+
+
+def test_data_that_is_not_there_is_said_before_anything_is_begun(tiny, tmp_path) -> None:
+    out = tmp_path / "free"
+    with pytest.raises(DataError, match="nosuch"):
+        run(select(tiny, changes=("data.name=nosuch",)), out)
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("record", ["{}", "[]", '{"suite": "tiny", "changes": [], "cases": [], "seeds": [0], "arms": []}'])
+def test_a_damaged_record_is_refused(tiny, tmp_path, record) -> None:
+    (tmp_path / document.RECORD).write_text(record)
+    with pytest.raises(StoreError, match=r"suite\.json: .*it was edited or damaged"):
+        run(select(tiny), tmp_path)
+    with pytest.raises(StoreError, match=r"suite\.json: .*it was edited or damaged"):
+        run(select(tiny), tmp_path / "other", reuse=[tmp_path])
 
 
 def test_a_diverging_arm_is_recorded_and_not_dropped(tiny, tmp_path) -> None:

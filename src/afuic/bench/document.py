@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from afuic.errors import StoreError
 from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
+from afuic.store.files import read_json
 
 VERSION = "afuic-bench/1"
 FILE, RECORD = "bench.json", "suite.json"
@@ -189,6 +190,27 @@ def schema() -> dict[str, Any]:
     return {"$schema": dialect, "$id": VERSION} | Document.model_json_schema(by_alias=True)
 
 
+class Begun(Record):
+    """suite.json: what has been begun in a folder. ``arms``: by task, the fingerprint of its settings."""
+
+    suite: str
+    changes: tuple[str, ...]
+    cases: tuple[str, ...]
+    seeds: tuple[int, ...]
+    arms: dict[str, str]
+
+
+def begun(folder: Path) -> Begun | None:
+    """What was begun in a folder, None where nothing was. StoreError: its record is damaged."""
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    try:
+        return Begun.model_validate_json(json.dumps(read_json(path)))
+    except ValidationError as error:
+        raise StoreError(f"{path}: {fault(error)}; it was edited or damaged: restore it or choose another folder") from None
+
+
 def load(place: Path) -> Document:
     """Read and check the document in a suite's folder, or a file of it.
 
@@ -198,9 +220,9 @@ def load(place: Path) -> Document:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        begun = (path.parent / RECORD).exists()
+        going = (path.parent / RECORD).exists()
         what = (
-            "no case has a finished seed yet; go on with the suite" if begun else "no such results; finish a suite there first"
+            "no case has a finished seed yet; go on with the suite" if going else "no such results; finish a suite there first"
         )
         raise StoreError(f"{path}: {what} (afuic bench run)") from None
     except (OSError, ValueError) as error:

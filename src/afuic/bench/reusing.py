@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from afuic.bench.document import RECORD
+from afuic.bench.document import begun
 from afuic.bench.fingerprint import fingerprint
 from afuic.bench.task import ARMS, RESULT, Task
 from afuic.errors import StoreError
@@ -15,7 +15,7 @@ from afuic.store.files import holding, read_json, write_bytes
 
 def check(source: Path) -> None:
     """StoreError when ``source`` is not the folder of a suite."""
-    if not (source / RECORD).exists():
+    if begun(source) is None:
         raise StoreError(f"{source}: holds no suite of afuic, so no arms to copy; give --reuse a folder of `afuic bench run`")
 
 
@@ -25,7 +25,8 @@ def reuse(tasks: Iterable[Task], root: Path, source: Path) -> tuple[str, ...]:
     A task that was begun here is left to go on. StoreError: ``source`` is being run, or there is no room.
     """
     with holding(source):
-        known = {digest: name for name, digest in read_json(source / RECORD)["arms"].items()}
+        kept = begun(source)
+        known = {} if kept is None else {digest: name for name, digest in kept.arms.items()}
         copied = []
         for task in tasks:
             name = None if task.kind != "arm" or task.at(root).exists() else known.get(fingerprint(task))

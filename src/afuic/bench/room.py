@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +40,20 @@ class Need:
     process: float
 
 
-def check(tasks: Sequence[Task], out: Path, jobs: int) -> None:
-    """StoreError when the disk or the memory that is free is less than the estimate for the tasks still to be done."""
+def sizes(tasks: Sequence[Task]) -> Mapping[str, Size]:
+    """By configuration, what its data and model say of the room that it needs; DataError or ModelError where there are none."""
+    return {text: Size(Config.model_validate_json(text)) for text in {task.config for task in tasks}}
+
+
+def check(tasks: Sequence[Task], known: Mapping[str, Size], out: Path, jobs: int) -> None:
+    """StoreError when the disk or the memory that is free is less than the estimate for the tasks still to be done.
+
+    ``known``: the sizes of at least these tasks.
+    """
     if not tasks:
         return
     side_by_side = min(jobs, len(tasks))
-    need = estimate(tasks, side_by_side)
+    need = estimate(tasks, known, side_by_side)
     disk, memory = free_disk(out), free_memory()
     if need.disk > disk:
         raise StoreError(
@@ -58,13 +66,13 @@ def check(tasks: Sequence[Task], out: Path, jobs: int) -> None:
         )
 
 
-def estimate(tasks: Sequence[Task], side_by_side: int) -> Need:
+def estimate(tasks: Sequence[Task], known: Mapping[str, Size], side_by_side: int) -> Need:
     """What these tasks may need: everything that stays on disk, two checkpoints for each that is under way (the old one goes when the
     new one is whole), one process's memory.
     """
-    sizes = {text: _Size(Config.model_validate_json(text)) for text in {task.config for task in tasks}}
-    kept = sum(sizes[task.config].kept(task) for task in tasks)
-    return Need(kept + 2 * side_by_side * max(s.checkpoint for s in sizes.values()), max(s.process for s in sizes.values()))
+    used = [known[text] for text in {task.config for task in tasks}]
+    kept = sum(known[task.config].kept(task) for task in tasks)
+    return Need(kept + 2 * side_by_side * max(s.checkpoint for s in used), max(s.process for s in used))
 
 
 def free_disk(out: Path) -> int:
@@ -100,7 +108,7 @@ def _limit() -> int | None:
     return None
 
 
-class _Size:
+class Size:
     """Sizes of one configuration, from its images, its network and the updates that its clock leaves time for."""
 
     def __init__(self, config: Config) -> None:

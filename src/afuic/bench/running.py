@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from afuic.bench import reusing, room
-from afuic.bench.document import FILE, RECORD, Case, Document, Row, Seed, Sweep
+from afuic.bench.document import FILE, RECORD, Begun, Case, Document, Row, Seed, Sweep, begun
 from afuic.bench.fingerprint import DATA, fingerprint
 from afuic.bench.gathering import Place, complete, gather
 from afuic.bench.planning import PAST, Plan, Selection, configuration, skipped, tasks
@@ -29,7 +29,7 @@ from afuic.engines.arm import Progress
 from afuic.erase import METHODS
 from afuic.errors import AfuicError, RunInterrupted, StoreError
 from afuic.evaluate.paired import MOST_EXACT
-from afuic.store.files import holding, read_json, write_bytes, write_json
+from afuic.store.files import holding, write_bytes, write_json
 
 Sink = Callable[[Progress, Remaining], None]
 
@@ -57,11 +57,12 @@ def run(
 
 def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show: Sink, reuse: Sequence[Path]) -> Document:
     _check_folder(selection, out)
-    whole = _claim(selection, every, out)
     root = out / ARMS
+    sizes = room.sizes([task for task in every if not task.done(root)])
+    whole = _claim(selection, every, out)
     copied = {name: source for source in reuse for name in reusing.reuse(every, root, source)}
     todo = [task for task in every if not task.done(root)]
-    room.check(todo, out, jobs)
+    room.check(todo, sizes, out, jobs)
     book = _Book(whole, out, every)
     left = Remaining([(t, about(t.at(root)).get("seconds", 0.0) if t.done(root) else None) for t in every], jobs)
 
@@ -79,14 +80,14 @@ def _run(selection: Selection, every: Sequence[Task], out: Path, jobs: int, show
 
 def _check_folder(selection: Selection, out: Path) -> None:
     """StoreError when the folder holds anything but a run of this suite with these changes."""
-    if not (out / RECORD).exists():
+    kept = begun(out)
+    if kept is None:
         if out.exists() and any(path.name != PREPARED for path in out.iterdir()):
             raise StoreError(f"{out}: is not empty and holds no suite of afuic; choose another folder with --out")
         return
-    kept = read_json(out / RECORD)
-    if (kept["suite"], tuple(kept["changes"])) != (selection.suite.name, selection.changes):
-        begun = " ".join(["afuic bench run", kept["suite"], *(f"--set {text}" for text in kept["changes"])])
-        raise StoreError(f"{out}: holds what `{begun}` has begun; choose another folder with --out")
+    if (kept.suite, kept.changes) != (selection.suite.name, selection.changes):
+        command = " ".join(["afuic bench run", kept.suite, *(f"--set {text}" for text in kept.changes)])
+        raise StoreError(f"{out}: holds what `{command}` has begun; choose another folder with --out")
 
 
 def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
@@ -94,25 +95,25 @@ def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
 
     StoreError when any arm of the folder was begun with other settings, also one that is not asked for now, or cannot be planned here.
     """
-    path = out / RECORD
-    kept: dict[str, Any] = read_json(path) if path.exists() else {"arms": {}, "cases": [], "seeds": []}
-    cases = tuple(case.name for case in selection.suite.cases if case.name in {*kept["cases"], *selection.cases})
-    seeds = tuple(sorted({*kept["seeds"], *selection.seeds}))
+    kept = begun(out) or Begun(suite=selection.suite.name, changes=(), cases=(), seeds=(), arms={})
+    cases = tuple(case.name for case in selection.suite.cases if case.name in {*kept.cases, *selection.cases})
+    seeds = tuple(sorted({*kept.seeds, *selection.seeds}))
     if len(seeds) > MOST_EXACT:
         raise StoreError(
             f"{out}: would hold {len(seeds)} seeds, and tests take at most {MOST_EXACT}; choose another folder with --out"
         )
-    begun = {name.split("/")[0] for name in kept["arms"]}
+    there = {name.split("/")[0] for name in kept.arms}
     for name in cases:
-        if name in begun and (why := skipped(selection.suite.case(name))) is not None:
+        if name in there and (why := skipped(selection.suite.case(name))) is not None:
             raise StoreError(f"{out}: {name} was begun there, and now {why}")
     whole = replace(selection, cases=cases, seeds=seeds, methods=None)
     planned = {task.name: fingerprint(task) for task in tasks(whole, out)}
-    odd = next((name for name, digest in planned.items() if kept["arms"].get(name, digest) != digest), None)
+    odd = next((name for name, digest in planned.items() if kept.arms.get(name, digest) != digest), None)
     if odd is not None:
         raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
-    said = {"suite": selection.suite.name, "changes": selection.changes, "cases": cases, "seeds": seeds}
-    write_json(path, {**said, "arms": kept["arms"] | {task.name: planned[task.name] for task in every}})
+    arms = kept.arms | {task.name: planned[task.name] for task in every}
+    said = Begun(suite=selection.suite.name, changes=selection.changes, cases=cases, seeds=seeds, arms=arms)
+    write_json(out / RECORD, said.model_dump(mode="json"))
     return whole
 
 
@@ -130,7 +131,8 @@ class _Book:
 
     def __init__(self, selection: Selection, out: Path, every: Sequence[Task]) -> None:
         self.selection, self.out = selection, out
-        self.asked: list[str] = list(read_json(out / RECORD)["arms"])
+        kept = begun(out)
+        self.asked: list[str] = [] if kept is None else list(kept.arms)
         self.groups = {(g.plan.case.name, g.plan.seed): g for g in _groups(selection, out, every)}
         self.seeds: dict[tuple[str, int], Seed] = {}
         done = {task.name for task in every if task.done(out / ARMS)}
