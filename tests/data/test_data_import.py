@@ -54,6 +54,21 @@ def test_csv_to_npz_and_back(folder: Folder, tmp_path: Path) -> None:
         assert len(set(dataset.split[dataset.patient == patient].tolist())) == 1
 
 
+def test_a_word_for_unknown_is_no_patient(folder: Folder, tmp_path: Path) -> None:
+    for k, patient in enumerate(["unknown", "NaN", "n/a", "?", "", "p0", "p0", "nana"] * 4):
+        folder.add(5 * k, label=f"{k % 2}", site="north", patient=patient)
+    assert import_manifest(folder.save(), tmp_path / "out.npz").patients == 2
+    found = load(str(tmp_path / "out.npz")).patient
+    assert found is not None
+    assert sorted(set(found.tolist())) == ["", "nana", "p0"]
+
+
+def test_labels_have_one_value_an_image(tmp_path: Path) -> None:
+    for labels in (np.array(3), np.zeros((12, 2), dtype=np.int64)):
+        with pytest.raises(ManifestError, match="there must be one for each image"):
+            load(str(write(tmp_path / "odd.npz", **(valid() | {"labels": labels}))))
+
+
 def test_the_licence_is_kept_with_the_set(folder: Folder, tmp_path: Path) -> None:
     import_manifest(fill(folder).save(), tmp_path / "out.npz", licence="CC BY-NC 4.0")
     assert load(str(tmp_path / "out.npz")).licence == "CC BY-NC 4.0"

@@ -83,6 +83,14 @@ def test_several_are_renewed_at_once_and_each_of_them_counts(folder: Path) -> No
         assert hospital.node_key == (folder / "hospitals" / hospital.name / "node.pub").read_text().strip()
 
 
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+def test_a_broken_authority_is_named_and_nothing_is_changed(folder: Path, name: str) -> None:
+    (folder / "ca" / name).write_text("-----BEGIN nothing-----")
+    code, said, files = changed(folder, "--tls")
+    assert (code, files) == (2, set())
+    assert f"ca/{name}: not a" in " ".join(said.split())
+
+
 def test_what_cannot_be_renewed_is_named_and_nothing_is_changed(folder: Path) -> None:
     (folder / "ca" / "ca.key").rename(folder / "elsewhere")
     for arguments, says in (

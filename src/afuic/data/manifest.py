@@ -23,7 +23,7 @@ from afuic.data.npz import class_names, read_arrays, require, strings, text, who
 from afuic.errors import ConfigError, ManifestError
 from afuic.rng import stream
 
-_NO_LABEL = {"", "unknown", "nan", "na", "n/a", "null", "?"}
+_UNKNOWN = {"", "unknown", "nan", "na", "n/a", "null", "?"}
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 
 
@@ -80,11 +80,17 @@ def import_manifest(
     if out.resolve() == source.resolve():
         raise ConfigError(f"{out}: the result would overwrite its source; choose another file")
     table = _from_npz(source, size) if source.suffix == ".npz" else _from_csv(source, size)
+    table = replace(table, patient=_named(table.patient))
     split, moved = _split(table, str(source), seed, val, test)
     dataset = _dataset(table, split, name or source.stem, source.name, licence or table.licence)
     _check_filled(check(dataset, str(source)), str(source))
     write_dataset(dataset, out)
     return _report(dataset, out, moved, table.original)
+
+
+def _named(patient: Strings | None) -> Strings | None:
+    """Empty where a word says that the patient is unknown: such images are of as many patients, not of one."""
+    return None if patient is None else np.where(np.isin(np.char.lower(patient), list(_UNKNOWN)), "", patient)
 
 
 def _dataset(table: _Table, split: Bytes, name: str, source: str, licence: str) -> Dataset:
@@ -174,7 +180,7 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
 def _named_labels(values: Strings, path: Path) -> tuple[tuple[str, ...], Ints]:
     """The classes, in the order of their numbers or else of the alphabet, and each image's class."""
     values = np.char.strip(values)
-    bad = [row for row, value in enumerate(values.tolist()) if value.lower() in _NO_LABEL]
+    bad = [row for row, value in enumerate(values.tolist()) if value.lower() in _UNKNOWN]
     if bad:
         raise ManifestError(
             f"{path}: {len(bad)} of {len(values)} labels are blank or unknown, first row {bad[0] + 1} ({str(values[bad[0]])!r}); "

@@ -106,7 +106,11 @@ def whole_numbers(values: npt.NDArray[Any], what: str, path: Path) -> Ints:
     """Integers as int64 [n], from [n] or [n, 1]; ManifestError for any other kind."""
     if values.dtype.kind not in "iu":
         raise ManifestError(f"{path}: {what} are {values.dtype}; they must be integers")
-    return (values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values).astype(np.int64)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ManifestError(f"{path}: {what} have the shape {list(values.shape)}; there must be one for each image")
+    return values.astype(np.int64)
 
 
 def strings(arrays: Arrays, name: str) -> Strings | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
@@ -46,10 +48,7 @@ def authority(name: str, now: datetime | None = None) -> Issued:
 
 def server(root: Issued, hosts: tuple[str, ...], now: datetime | None = None) -> Issued:
     """A certificate for a server that is reached under ``hosts`` (names or addresses) and on its own machine."""
-    signer = load_pem_private_key(root.key, None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise ConfigError("ca/ca.key: not a key that 'afuic deploy init' made; give back the one from there")
-    issuer = x509.load_pem_x509_certificate(root.certificate)
+    signer, issuer = _signer(root.key), _issuer(root.certificate)
     key = ec.generate_private_key(ec.SECP256R1())
     names = tuple(dict.fromkeys((*hosts, *LOCAL)))
     signed = (
@@ -63,6 +62,21 @@ def server(root: Issued, hosts: tuple[str, ...], now: datetime | None = None) ->
         .sign(signer, hashes.SHA384())
     )
     return _issued(signed, key)
+
+
+def _signer(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        key = load_pem_private_key(pem, None)
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            return key
+    raise ConfigError("ca/ca.key: not a key that 'afuic deploy init' made; give back the one from there")
+
+
+def _issuer(pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise ConfigError("ca/ca.pem: not a certificate that 'afuic deploy init' made; give back the one from there") from None
 
 
 def _builder(
