@@ -28,7 +28,9 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or str(error)
-        raise StoreError(f"{path}: cannot be written ({why}); free space or allow writing, then go on with --resume") from error
+        raise StoreError(
+            f"{path}: cannot be written ({why}); free space or allow writing, then try again (a run that was begun goes on with --resume)"
+        ) from error
 
 
 @contextmanager
