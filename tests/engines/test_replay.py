@@ -76,3 +76,15 @@ def test_a_cut_off_record_is_refused(finished: tuple[Path, Results], tmp_path: P
     (out / "events.jsonl").write_text(text[: len(text) // 2])
     with pytest.raises(StoreError, match="cut off or edited"):
         replay(out, methods=("retrain",))
+
+
+@pytest.mark.parametrize("change", [{"seq": None}, {"t": "soon"}, {"event": "Nothing"}, {"event": "EraseRequested"}])
+def test_a_line_that_no_run_records_is_named(finished: tuple[Path, Results], tmp_path: Path, change: Line) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished[0], out)
+    lines = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    number = next(i for i, line in enumerate(lines, 1) if line["arm"] == "continue" and line["event"] == "UpdateArrived")
+    lines[number - 1] |= change
+    (out / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(StoreError, match=rf"events\.jsonl, line {number}: not an event that a run records"):
+        replay(out, methods=("continue",))

@@ -129,9 +129,22 @@ def _name(work: Effect) -> str:
 
 
 def _journal(out: Path, arm: str) -> Iterator[dict[str, Any]]:
-    for line in read(out / "events.jsonl"):
+    path = out / "events.jsonl"
+    for number, line in enumerate(read(path), 1):
         if line.get("arm") == arm and not line.get("fact"):
+            if not _whole(line):
+                raise StoreError(f"{path}, line {number}: not an event that a run records; the file was edited")
             yield line
+
+
+def _whole(line: dict[str, Any]) -> bool:
+    """Whether the line has all that its kind of event has."""
+    kind = getattr(events, str(line.get("event")), None)
+    if not dataclasses.is_dataclass(kind) or type(line.get("t")) is not float or type(line.get("seq")) is not int:
+        return False
+    if line["event"] in RESULTS:
+        return isinstance(line.get("task") or line.get("job"), str)
+    return all(f.name in line for f in dataclasses.fields(kind))
 
 
 def _against(recorded: written.Results, item: Replayed) -> Replayed:

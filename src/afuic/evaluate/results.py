@@ -153,7 +153,7 @@ class Results(Record):
     config: dict[str, JsonValue] = Field(description="the full configuration, every default written out")
     requests: tuple[Requested, ...] = Field(description="the erasure requests in the order of time")
     clients: dict[str, Client] = Field(description="the hospitals by name")
-    methods: dict[str, Method] = Field(description="the methods by name, in the order they were asked for")
+    methods: dict[str, Method] = Field(min_length=1, description="the methods by name, in the order they were asked for")
     retrained: Retrained | None = Field(description="the retrained reference; null when it was not run")
 
     def to_json(self) -> str:
