@@ -8,6 +8,7 @@ import pytest
 
 from afuic.bench.compact import compact, pooled
 from afuic.bench.document import Arm, Case
+from afuic.bench.page import commits
 from tests.bench.conftest import arm, row, seed
 from tests.benchmarks.conftest import ROOT
 
@@ -120,3 +121,13 @@ def test_a_document_under_the_name_of_another_suite_is_refused(by_hand, tmp_path
     (tmp_path / "paper.json").write_text(by_hand.to_json(), encoding="utf-8")
     with pytest.raises(SystemExit, match=r"paper.json: holds the suite hand; name the file after it"):
         suites.documents(tmp_path)
+
+
+def test_the_commits_of_an_arm_that_was_resumed_are_named_once(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    first, later = "a" * 40, "b" * 40 + "+changes"
+    arms = {name: found.model_copy(update={"commit": first}) for name, found in case.seeds["0"].arms.items()}
+    arms["other"] = arms["other"].model_copy(update={"commit": f"{first}, {later}"})
+    alone = {"0": case.seeds["0"].model_copy(update={"arms": arms, "commit": None})}
+    document = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": alone})}})
+    assert commits(document) == ["a" * 12, "b" * 12 + "+changes"]

@@ -64,8 +64,9 @@ def origin(document: Document) -> str:
 def commits(document: Document) -> list[str]:
     """The commits that its arms were run at, pasts and retrained models among them, shortened."""
     seeds = [seed for case in document.cases.values() for seed in case.seeds.values()]
-    every = {arm.commit or "unknown" for seed in seeds for arm in seed.arms.values()}
-    every |= {c for seed in seeds for c in (seed.commit, *seed.retrained.commits) if c is not None}
+    said = {arm.commit or "unknown" for seed in seeds for arm in seed.arms.values()}
+    said |= {c for seed in seeds for c in (seed.commit, *seed.retrained.commits) if c is not None}
+    every = {c for several in said for c in several.split(", ")}
     return sorted(c[:12] + ("+changes" if c.endswith("+changes") else "") for c in every)
 
 
