@@ -29,7 +29,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         why = error.strerror or str(error)
         raise StoreError(
-            f"{path}: cannot be written ({why}); free space or allow writing, then try again (a run that was begun goes on with --resume)"
+            f"{path}: cannot be written ({why}); free space or allow writing, then try again, or go on with --resume where a run was begun"
         ) from error
 
 
