@@ -15,8 +15,6 @@ from afuic.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from afuic.config import Config
-
 app = typer.Typer(help="Show and check configurations.", **SETTINGS)
 
 
@@ -32,26 +30,20 @@ def show(config: Source = None, set_: Overrides = None) -> None:
 @app.command(epilog="Example: afuic config check mine.toml")
 def check(config: Source = None, set_: Overrides = None) -> None:
     """Check a configuration without running it: methods and options, model, and on its data the hospitals and requests."""
+    from afuic.cli.running import absent
+    from afuic.data.registry import supported
     from afuic.engines.laboratory import prepare
     from afuic.erase import check_options
 
     checked = load(config, tuple(set_ or ()))
     check_options(checked)
-    absent = _absent(checked)
-    if not absent:
+    unseen = [supported(name).name for name in absent(checked)]
+    if not unseen:
         prepare(checked)
     methods = ", ".join(checked.methods)
     typer.echo(f"{config or 'the defaults'}: fine; data {checked.data.name}, methods {methods}, seed {checked.seed}")
-    for name in absent:
+    for name in unseen:
         typer.echo(f"not looked at: hospitals, model and requests, before `afuic data get {name}` has fetched the data")
-
-
-def _absent(config: Config) -> list[str]:
-    """Registered data sets that the configuration needs and that are not on this machine; DataError for one that is not supported."""
-    from afuic.data.registry import find, supported
-
-    named = [name for name in (config.data.name, config.data.calibration_from) if name and find(name)]
-    return [name for name in dict.fromkeys(named) if not supported(name).cached()]
 
 
 @app.command(epilog="Example: afuic config schema > afuic.schema.json")

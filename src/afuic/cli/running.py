@@ -107,12 +107,17 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
 def _ensure_data(config: Config) -> None:
     """Fetch what the run needs before its clock starts, where a person can see it."""
     from afuic.cli.data import fetched
+
+    if names := absent(config):
+        fetched(names)
+
+
+def absent(config: Config) -> list[str]:
+    """Registered data sets that the configuration needs and that are not on this machine."""
     from afuic.data import catalogue
 
     missing = {entry.name for entry in catalogue() if not entry.cached()}
-    needed = [name for name in (config.data.name, config.data.calibration_from) if name in missing]
-    if needed:
-        fetched(needed)
+    return [name for name in (config.data.name, config.data.calibration_from) if name in missing]
 
 
 def replay(
