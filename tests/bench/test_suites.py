@@ -11,7 +11,7 @@ from afuic import erase
 from afuic.bench.fingerprint import fingerprint
 from afuic.bench.planning import PAST, configuration, past_of, select, skipped, tasks
 from afuic.bench.suite import Case, Variant
-from afuic.bench.suites import AFTER_S, HAM10000, SUITES
+from afuic.bench.suites import AFTER_S, HAM10000, LATE_S, SUITES
 from afuic.bench.variants import form, rows
 from afuic.config import load
 from afuic.erase import METHODS, Ask
@@ -51,7 +51,7 @@ def test_every_suite_can_be_planned(suite, tmp_path) -> None:
             METHODS[v.method].configure(v.options)
 
 
-@pytest.mark.parametrize("name", ["paper", "staleness", "patients", "requests", "relearn", "calibration", "ablations"])
+@pytest.mark.parametrize("name", ["paper", "staleness", "patients", "ulira", "requests", "relearn", "calibration", "ablations"])
 def test_long_suites_train_on_for_as_long_after_the_last_request(name, tmp_path) -> None:
     suite = SUITES[name]
     for case in suite.cases:
@@ -193,8 +193,22 @@ def test_shadows_and_relearning_wait_for_what_they_look_at(tmp_path) -> None:
     assert load().requests[0].patients is None
 
 
-def test_with_32_references_the_attack_has_the_full_setting(tmp_path) -> None:
-    changes = (f"evaluation.retrained={FULL}",)
-    chosen = select(SUITES["patients"], seeds=1, cases=("bloodmnist, 1 patients",), methods=("wu",), changes=changes)
-    attack = next(task for task in tasks(chosen, tmp_path) if task.kind == "ulira")
+def test_the_attack_has_the_full_setting_where_there_are_32_references(tmp_path) -> None:
+    case = "bloodmnist, 100 patients"
+    every = tasks(select(SUITES["ulira"], seeds=1, cases=(case,), methods=("wu",)), tmp_path)
+    attack = next(task for task in every if task.kind == "ulira")
     assert len(attack.sources) == len(set(attack.sources)) == 2 * FULL == 64
+    # what the cheap setting has run of the same patients can be copied
+    cheap = tasks(select(SUITES["patients"], seeds=1, cases=(case,), methods=("wu",)), tmp_path)
+    assert {fingerprint(task) for task in cheap if task.kind == "arm" and not task.past} <= {fingerprint(task) for task in every}
+
+
+def test_resurfacing_trains_on_for_more_than_twice_as_long_from_the_same_past(tmp_path) -> None:
+    """The slowest clients of `paper` sent 30 updates in the time that it leaves."""
+    assert 30 * LATE_S / AFTER_S > 50
+    for case in SUITES["resurfacing"].cases:
+        long, short = (configuration(select(SUITES[name]), case, 0, tmp_path) for name in ("resurfacing", "paper"))
+        assert (1 - long.requests[0].at) * long.clock.horizon_s == pytest.approx(LATE_S)
+        assert long.requests[0].at * long.clock.horizon_s == pytest.approx(short.requests[0].at * short.clock.horizon_s)
+        alike = {"name": "", "methods": (), "requests": (), "clock": long.clock}
+        assert long.model_copy(update=alike) == short.model_copy(update=alike)

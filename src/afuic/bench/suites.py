@@ -1,7 +1,8 @@
 """The suites themselves. ``smoke``, ``paper``, ``relearn`` and ``calibration`` take every method from the registry; the others vary
 something, and vary it for one method of each kind.
 
-Long runs leave 1080 virtual seconds after the (last) release: 30 to 60 updates per client, as fast as the seed's clients are.
+Long runs leave 1080 virtual seconds after the (last) request: 30 to 60 updates per client, as fast as the seed's clients are;
+``resurfacing`` leaves 2400.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Mapping
 
 from afuic.bench.suite import Case, Suite, Sweep, Variant
 from afuic.errors import ConfigError
+from afuic.evaluate.ulira import FULL
 
 HAM10000 = "AFUIC_HAM10000_NPZ"
-ASKED_S, AFTER_S, SOON_S, NEVER_S = 1200.0, 1080.0, 240.0, 1e6
+ASKED_S, AFTER_S, SOON_S, LATE_S, NEVER_S = 1200.0, 1080.0, 240.0, 2400.0, 1e6
 CLEAN = "data.trigger=none"
 ORGANS = ("data.name=organamnist", "data.partition.clients=10", "data.partition.alpha=0.3")
 
@@ -78,6 +80,15 @@ PAPER = Suite(
     cases=(BLOOD, ORGAN, HAM),
 )
 
+RESURFACING = Suite(
+    name="resurfacing",
+    question="Does what was erased come back in more than twice as much training after the request as `paper` has?",
+    base=asked(ASKED_S, after_s=LATE_S),
+    variants=plain("continue", "afuic", "afuic-paper", "wu", "fedosd"),
+    cases=(BLOOD, ORGAN, HAM),
+    seeds=3,
+)
+
 STRAGGLERS = Suite(
     name="stragglers",
     question="What do a slow client's delays do to the time until the release, and to those who wait?",
@@ -129,6 +140,17 @@ PATIENTS = Suite(
         ),
     ),
     seeds=3,
+    extras=("ulira",),
+)
+
+ULIRA = Suite(
+    name="ulira",
+    question="Can an attacker with 32 shadow models of each kind tell a released model from retrained ones, image by image?",
+    base=LONG,
+    variants=plain("afuic", "wu", "fedosd"),
+    cases=(Case("bloodmnist, 100 patients", (CLEAN, "requests.0.patients=100")), BLOOD),
+    seeds=1,
+    retrained=FULL,
     extras=("ulira",),
 )
 
@@ -239,7 +261,20 @@ RELEARN = Suite(
 
 SUITES: Mapping[str, Suite] = {
     suite.name: suite
-    for suite in (SMOKE, PAPER, STRAGGLERS, STALENESS, PATIENTS, REQUESTS, RELEARN, CALIBRATION, ABLATIONS, SCALE)
+    for suite in (
+        SMOKE,
+        PAPER,
+        RESURFACING,
+        STRAGGLERS,
+        STALENESS,
+        PATIENTS,
+        ULIRA,
+        REQUESTS,
+        RELEARN,
+        CALIBRATION,
+        ABLATIONS,
+        SCALE,
+    )
 }
 
 
