@@ -13,7 +13,7 @@ from statistics import fmean
 from common import RESULTS, ROOT, replaced  # type: ignore[import-not-found]
 
 from afuic.bench.document import Case, Document, load
-from afuic.bench.statistics import value
+from afuic.bench.statistics import of_models, value
 
 PAGE = ROOT / "docs" / "limits.md"
 SOURCE = RESULTS / "paper.json"
@@ -24,6 +24,7 @@ COLUMNS = (
     ("released", "forget_accuracy", "accuracy on the erased images"),
     ("released", "mia_auc", "membership attack's AUC"),
     ("final", "accuracy", "accuracy at the end"),
+    ("late", "accuracy", "accuracy over the last five minutes"),
     ("after", "asr_excess_max", "the mark's highest excess effect after"),
 )
 """Phase, measure, heading; all but the last as differences to retraining's mean."""
@@ -45,12 +46,12 @@ def _case(name: str, case: Case) -> Iterator[list[str]]:
 def ours(case: Case, phase: str, key: str) -> list[float]:
     """Of every seed, in points."""
     found = ((s, value(s.arms[OURS], phase, key)) for s in case.seeds.values() if OURS in s.arms)
-    return [100 * (v - _level(s.retrained.phases[phase][key], key)) for s, v in found if v is not None]
+    return [100 * (v - _level(of_models(s.retrained, phase, key), key)) for s, v in found if v is not None]
 
 
 def retrained(case: Case, phase: str, key: str) -> list[float]:
     """The same of every retrained model of every seed."""
-    each = [s.retrained.phases[phase][key] for s in case.seeds.values()]
+    each = [of_models(s.retrained, phase, key) for s in case.seeds.values()]
     return [100 * (v - _level(models, key)) for models in each for v in models if v is not None]
 
 

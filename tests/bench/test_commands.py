@@ -26,7 +26,7 @@ def test_list_can_be_read_on_a_narrow_terminal(afuic_cli, monkeypatch) -> None:
     assert code == 0
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
-    assert "Cannot run here: paper: ham10000; patients: ham10000, 1 patients;" in " ".join(text.split())
+    assert "Cannot run here: paper: ham10000; resurfacing: ham10000; patients: ham10000, 1 patients;" in " ".join(text.split())
     assert "AFUIC_HAM10000_NPZ is not set; import the data set" in " ".join(text.split())
 
 

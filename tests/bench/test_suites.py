@@ -200,7 +200,9 @@ def test_the_attack_has_the_full_setting_where_there_are_32_references(tmp_path)
     assert len(attack.sources) == len(set(attack.sources)) == 2 * FULL == 64
     # what the cheap setting has run of the same patients can be copied
     cheap = tasks(select(SUITES["patients"], seeds=1, cases=(case,), methods=("wu",)), tmp_path)
-    assert {fingerprint(task) for task in cheap if task.kind == "arm" and not task.past} <= {fingerprint(task) for task in every}
+    assert {fingerprint(task) for task in cheap if task.kind == "arm" and not task.past} <= {
+        fingerprint(task) for task in every
+    }
 
 
 def test_resurfacing_trains_on_for_more_than_twice_as_long_from_the_same_past(tmp_path) -> None:

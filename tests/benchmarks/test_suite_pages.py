@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from afuic.bench import statistics
 from tests.benchmarks.conftest import ROOT
 
 
@@ -27,9 +28,9 @@ def test_points_are_differences_to_retraining_and_only_the_mark_is_not() -> None
     case = next(iter(apart.load(apart.SOURCE).cases.values()))
     seeds = list(case.seeds.values())
     for phase, key, _ in apart.COLUMNS[:-1]:
-        models = [seed.retrained.phases[phase][key] for seed in seeds]
+        models = [statistics.of_models(seed.retrained, phase, key) for seed in seeds]
         expected = [
-            100 * (seed.arms["afuic"].phases[phase][key] - sum(each) / len(each))
+            100 * (statistics.value(seed.arms["afuic"], phase, key) - sum(each) / len(each))
             for seed, each in zip(seeds, models, strict=True)
         ]
         assert apart.ours(case, phase, key) == pytest.approx(expected)

@@ -26,6 +26,7 @@ GAPS = (
     ("released", "asr_excess", "excess ASR"),
     ("released", "mia_auc", "MIA"),
     ("after", "asr_excess_max", "highest excess ASR after"),
+    ("late", "accuracy", "accuracy later"),
 )
 """Phase, measure, and what its column is called."""
 EXTRA = "extra"
@@ -38,9 +39,10 @@ FURTHER = (
 NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
     "one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how "
-    "many runs |z| ≤ 2; bold where in all. ASR: attack success; the last column is its highest value from the release on. MIA: membership "
-    "attack. The floor: each retrained model against the others of its seed; other moments: the same models within five minutes after "
-    "their release, against all of them at that moment, since they share a clock and swing together."
+    "many runs |z| ≤ 2; bold where in all. ASR: attack success; its highest value is from the release on. MIA: membership attack. Accuracy "
+    "later: its mean over the last five minutes, against retrained models' over theirs. The floor: each retrained model against the others "
+    "of its seed; other moments: the same models within five minutes after their release, against all of them at that moment, since they "
+    "share a clock and swing together."
 )
 GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95

@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from afuic.bench import statistics
+from afuic.bench import late, statistics
 from afuic.bench.document import Document
-from afuic.bench.measures import BY_PHASE, COSTS, SPENT
+from afuic.bench.late import LATE
+from afuic.bench.measures import BY_PHASE, COSTS, CURVED, SPENT
 from afuic.bench.statistics import Summary
 from afuic.bench.tables import FLOOR, Cell, Table
 
@@ -112,13 +113,16 @@ def _seeds(document: Document) -> Iterator[list[object]]:
                 for phase, values in arm.phases.items():
                     for key, value in values.items():
                         yield [name, seed, row, arm.outcome, phase, key, value, arm.z.get(phase, {}).get(key)]
+                for key in CURVED:
+                    if (mean := late.of_arm(arm, key)) is not None:
+                        yield [name, seed, row, arm.outcome, LATE, key, mean, late.gap(mean, found.retrained, key)]
                 for s in COSTS:
                     yield [name, seed, row, arm.outcome, statistics.COST, s.key, getattr(arm.costs, s.key), None]
-            for phase, measures in found.retrained.phases.items():
-                for key, each in measures.items():
-                    left_out = found.retrained.left_out[phase][key]
-                    for i, (value, z) in enumerate(zip(each, left_out, strict=True)):
-                        yield [name, seed, f"retrain/{i}", "released", phase, key, value, z]
+            keys = [(phase, key) for phase, measures in found.retrained.phases.items() for key in measures]
+            for phase, key in [*keys, *((LATE, key) for key in CURVED)]:
+                each, left_out = (of(found.retrained, phase, key) for of in (statistics.of_models, statistics.left_out))
+                for i, (value, z) in enumerate(zip(each, left_out, strict=True)):
+                    yield [name, seed, f"retrain/{i}", "released", phase, key, value, z]
 
 
 def _csv(head: Sequence[str], lines: Iterator[list[object]]) -> str:

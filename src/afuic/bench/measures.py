@@ -9,7 +9,13 @@ from afuic.report import measures as report
 from afuic.report.words import MISSING, duration, number, percent, size
 
 Show = Callable[[float | None], str]
-PHASES = {"released": "at the release", "final": "at the end", "after": "worst after the release", "extra": "further measures"}
+PHASES = {
+    "released": "at the release",
+    "final": "at the end",
+    "late": "over the last five minutes",
+    "after": "worst after the release",
+    "extra": "further measures",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,9 @@ AT = (
     Shown("own_hospital", "Its own hospital", percent),
 )
 """Measures of a model at one moment."""
+LATE_S = 300.0
+CURVED = ("accuracy", "forget_accuracy", "forget_loss", "asr_excess")
+"""Measures that curves hold."""
 SINCE = (
     Shown("asr_excess_max", "Highest excess attack success", percent),
     Shown("forget_accuracy_max", "Highest forget accuracy", percent),
@@ -62,7 +71,7 @@ EXTRA = (
     Shown("ulira_tpr_high", "… to", number),
     Shown("ulira_p", "U-LiRA p", number),
 )
-BY_PHASE = {"released": AT, "final": AT, "after": SINCE, "extra": EXTRA}
+BY_PHASE = {"released": AT, "final": AT, "late": tuple(s for s in AT if s.key in CURVED), "after": SINCE, "extra": EXTRA}
 COSTS = (
     Shown("latency_s", "Latency", duration),
     Shown("latency_to_retrain", "… of retraining's", percent),

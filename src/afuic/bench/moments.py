@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from afuic.bench.document import Case, Curve, Retrained
+from afuic.bench.document import Case, Retrained
+from afuic.bench.late import SLACK_S, points
+from afuic.bench.measures import CURVED, LATE_S
 from afuic.bench.statistics import Summary, summary
 from afuic.evaluate.gaps import spread, z
-
-WINDOW_S = 300.0
-CURVED = ("accuracy", "forget_accuracy", "forget_loss", "asr_excess")
-"""Measures that curves hold."""
-SLACK_S = 1e-6
 
 
 def of_moments(case: Case, phase: str, key: str) -> Summary:
@@ -30,15 +27,10 @@ def of_moments(case: Case, phase: str, key: str) -> Summary:
 def _gaps(retrained: Retrained, phase: str, key: str) -> Iterator[tuple[float, float | None]]:
     if phase not in {"released", "final"} or len(retrained.curves) != len(retrained.released_t):
         return
-    runs = [_points(curve, key, since) for curve, since in zip(retrained.curves, retrained.released_t, strict=True)]
-    runs = [points if phase == "released" else points[::-1] for points in runs if points]
-    moment = spread([points[0][1] for points in runs])
-    for points in runs:
-        for t, value in points[1:]:
-            if abs(t - points[0][0]) <= WINDOW_S + SLACK_S:
+    every = [points(curve, key, since) for curve, since in zip(retrained.curves, retrained.released_t, strict=True)]
+    runs = [one if phase == "released" else one[::-1] for one in every if one]
+    moment = spread([one[0][1] for one in runs])
+    for one in runs:
+        for t, value in one[1:]:
+            if abs(t - one[0][0]) <= LATE_S + SLACK_S:
                 yield value, z(value, **moment)
-
-
-def _points(curve: Curve, key: str, since: float) -> list[tuple[float, float]]:
-    """Time and value of the evaluations from a moment on."""
-    return [(t, v) for t, v in zip(curve.t, getattr(curve, key), strict=True) if v is not None and t >= since - SLACK_S]

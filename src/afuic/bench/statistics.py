@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from afuic.bench.document import Arm, Case, Document
+from afuic.bench import late
+from afuic.bench.document import Arm, Case, Document, Retrained, Seed
+from afuic.bench.late import LATE
 from afuic.bench.measures import TESTED
 from afuic.evaluate.paired import Comparison, against, magnitudes
 from afuic.report.words import NOTABLE
@@ -61,9 +63,19 @@ def of_retraining(case: Case, phase: str, key: str) -> Summary:
     if phase in {COST, SPENT}:
         return summary([getattr(s.retrained.costs, key, None) for s in seeds])
     return summary(
-        [v for s in seeds for v in s.retrained.phases.get(phase, {}).get(key, ())],
-        [v for s in seeds for v in s.retrained.left_out.get(phase, {}).get(key, ())],
+        [v for s in seeds for v in of_models(s.retrained, phase, key)],
+        [v for s in seeds for v in left_out(s.retrained, phase, key)],
     )
+
+
+def of_models(retrained: Retrained, phase: str, key: str) -> tuple[float | None, ...]:
+    """One value for each retrained model of a seed."""
+    return late.of_models(retrained, key) if phase == LATE else retrained.phases.get(phase, {}).get(key, ())
+
+
+def left_out(retrained: Retrained, phase: str, key: str) -> tuple[float | None, ...]:
+    """z of each of them against the others."""
+    return late.left_out(retrained, key) if phase == LATE else retrained.left_out.get(phase, {}).get(key, ())
 
 
 def values(case: Case, row: str, phase: str, key: str) -> list[float | None]:
@@ -73,8 +85,14 @@ def values(case: Case, row: str, phase: str, key: str) -> list[float | None]:
 
 def gaps(case: Case, row: str, phase: str, key: str) -> list[float | None]:
     """One z for each seed, in their order."""
-    arms = [s.arms.get(row) for s in case.seeds.values()]
-    return [arm.z.get(phase, {}).get(key) if arm is not None and granted(arm) else None for arm in arms]
+    return [_gap(s, row, phase, key) for s in case.seeds.values()]
+
+
+def _gap(seed: Seed, row: str, phase: str, key: str) -> float | None:
+    arm = seed.arms.get(row)
+    if arm is None or not granted(arm):
+        return None
+    return late.gap(late.of_arm(arm, key), seed.retrained, key) if phase == LATE else arm.z.get(phase, {}).get(key)
 
 
 def value(arm: Arm, phase: str, key: str) -> float | None:
@@ -86,7 +104,7 @@ def value(arm: Arm, phase: str, key: str) -> float | None:
     if phase in {COST, SPENT}:
         found = getattr(arm.costs if phase == COST else arm.spent, key)
         return None if found is None else float(found)
-    return arm.phases.get(phase, {}).get(key)
+    return late.of_arm(arm, key) if phase == LATE else arm.phases.get(phase, {}).get(key)
 
 
 def granted(arm: Arm) -> bool:
