@@ -35,7 +35,7 @@ def test_models_held_do_not_grow_with_history() -> None:
 
 @pytest.mark.slow
 def test_models_held_do_not_grow_with_history_in_a_larger_federation() -> None:
-    check_growth(40, 20)
+    check_growth(20, 10)
 
 
 def test_a_shared_model_is_counted_once() -> None:

@@ -52,6 +52,7 @@ SMOKE = Suite(
     question="Does every method run from the request to the report? Phantoms, minutes; the numbers mean nothing.",
     base=(
         "data.name=phantom",
+        "data.size=16",
         "data.calibration=60",
         "data.partition.kind=iid",
         "data.partition.clients=3",
