@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -60,3 +63,11 @@ def test_debugging_shows_the_error_itself(monkeypatch):
 def test_a_fault_of_ours_is_not_dressed_up():
     with pytest.raises(ZeroDivisionError):
         CliRunner().invoke(failing(ZeroDivisionError()), ["fail"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_a_character_is_shown_another(encoding):
+    command = [sys.executable, "-m", "afuic.cli", "methods", "afuic"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "?" in done.stdout.decode(encoding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -53,5 +55,8 @@ def _root(
 
 
 def main() -> None:
-    """The ``afuic`` command."""
+    """The ``afuic`` command. What the terminal's encoding does not have is shown as ``?``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     app()
