@@ -113,6 +113,12 @@ def test_what_another_suite_has_run_is_not_run_again(tiny, finished, tmp_path) -
     assert found.cases["whole again"].seeds["1"].arms.keys() == again.cases["whole again"].seeds["1"].arms.keys()
 
 
+def test_a_folder_that_is_to_reuse_itself_keeps_what_it_has(tiny, finished, tmp_path) -> None:
+    own = shutil.copytree(finished, tmp_path / "own")
+    run(select(tiny), own, reuse=(tmp_path / "elsewhere" / ".." / "own",))
+    assert comparable(own) == comparable(finished)
+
+
 def test_arms_of_other_settings_or_unfinished_ones_are_not_copied(tiny, finished, tmp_path) -> None:
     half = tmp_path / "half"
     shutil.copytree(finished, half)

@@ -39,16 +39,17 @@ def run(
 ) -> Document:
     """Do what is missing of the selection in ``out`` and write its document; a run that was stopped goes on from its checkpoints.
 
-    ``reuse``: folders of other suites, of which finished arms with the same settings are copied. StoreError: ``out`` holds another suite,
-    or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
+    ``reuse``: folders of other suites, of which finished arms with the same settings are copied; from ``out`` itself nothing has to be.
+    StoreError: ``out`` holds another suite, or one with other settings, or the machine has no room. RunInterrupted after Ctrl-C.
     """
     try:
         _check_folder(selection, out)
-        for source in reuse:
+        others = [source for source in reuse if source.resolve() != out.resolve()]
+        for source in others:
             reusing.check(source)
         every = tasks(selection, out)
         with holding(out):
-            return _run(selection, every, out, jobs, progress or (lambda *_: None), reuse)
+            return _run(selection, every, out, jobs, progress or (lambda *_: None), others)
     except RunInterrupted:
         raise RunInterrupted(f"stopped; the same command goes on with what {out} holds") from None
     except AfuicError as error:
