@@ -11,7 +11,7 @@ from afuic import erase
 from afuic.bench.fingerprint import fingerprint
 from afuic.bench.planning import PAST, configuration, past_of, select, skipped, tasks
 from afuic.bench.suite import Case, Variant
-from afuic.bench.suites import AFTER_S, HAM10000, LATE_S, SUITES
+from afuic.bench.suites import AFTER_S, HAM10000, LONG_AFTER_S, SUITES
 from afuic.bench.variants import form, rows
 from afuic.config import load
 from afuic.erase import METHODS, Ask
@@ -207,10 +207,10 @@ def test_the_attack_has_the_full_setting_where_there_are_32_references(tmp_path)
 
 def test_resurfacing_trains_on_for_more_than_twice_as_long_from_the_same_past(tmp_path) -> None:
     """The slowest clients of `paper` sent 30 updates in the time that it leaves."""
-    assert 30 * LATE_S / AFTER_S > 50
+    assert 30 * LONG_AFTER_S / AFTER_S > 50
     for case in SUITES["resurfacing"].cases:
         long, short = (configuration(select(SUITES[name]), case, 0, tmp_path) for name in ("resurfacing", "paper"))
-        assert (1 - long.requests[0].at) * long.clock.horizon_s == pytest.approx(LATE_S)
+        assert (1 - long.requests[0].at) * long.clock.horizon_s == pytest.approx(LONG_AFTER_S)
         assert long.requests[0].at * long.clock.horizon_s == pytest.approx(short.requests[0].at * short.clock.horizon_s)
         alike = {"name": "", "methods": (), "requests": (), "clock": long.clock}
         assert long.model_copy(update=alike) == short.model_copy(update=alike)

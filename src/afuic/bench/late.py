@@ -19,8 +19,9 @@ SLACK_S = 1e-5
 
 def of_arm(arm: Arm, key: str) -> float | None:
     """A row's mean; None where it released nothing or diverged, or where curves do not hold the measure."""
-    known = arm.outcome == "released" and arm.curve is not None and arm.released_t is not None
-    return _mean(arm.curve, arm.released_t, key) if known else None  # type: ignore[arg-type]
+    if arm.outcome != "released" or arm.curve is None or arm.released_t is None:
+        return None
+    return _mean(arm.curve, arm.released_t, key)
 
 
 def of_models(retrained: Retrained, key: str) -> tuple[float | None, ...]:

@@ -14,7 +14,7 @@ from afuic.errors import ConfigError
 from afuic.evaluate.ulira import FULL
 
 HAM10000 = "AFUIC_HAM10000_NPZ"
-ASKED_S, AFTER_S, SOON_S, LATE_S, NEVER_S = 1200.0, 1080.0, 240.0, 2400.0, 1e6
+ASKED_S, AFTER_S, SOON_S, LONG_AFTER_S, NEVER_S = 1200.0, 1080.0, 240.0, 2400.0, 1e6
 CLEAN = "data.trigger=none"
 ORGANS = ("data.name=organamnist", "data.partition.clients=10", "data.partition.alpha=0.3")
 
@@ -84,7 +84,7 @@ PAPER = Suite(
 RESURFACING = Suite(
     name="resurfacing",
     question="Does what was erased come back in more than twice as much training after the request as `paper` has?",
-    base=asked(ASKED_S, after_s=LATE_S),
+    base=asked(ASKED_S, after_s=LONG_AFTER_S),
     variants=plain("continue", "afuic", "afuic-paper", "wu", "fedosd"),
     cases=(BLOOD, ORGAN, HAM),
     seeds=3,
