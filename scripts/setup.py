@@ -54,7 +54,8 @@ def install(arguments, total):
 
     Bytecode is left to the first import: most modules of the large packages are never imported.
     """
-    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off", *arguments]
+    how = ["--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
+    command = [str(PYTHON), "-m", "pip", "install", *how, *arguments]
     lines, seen = [], 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
         for line in pip.stdout:
