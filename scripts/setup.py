@@ -50,12 +50,8 @@ def make_venv():
 
 
 def install(arguments, total):
-    """pip install, with a line for every ten packages and for every long download; its whole output if it fails.
-
-    Bytecode is left to the first import: most modules of the large packages are never imported.
-    """
-    how = ["--disable-pip-version-check", "--no-compile", "--progress-bar", "off"]
-    command = [str(PYTHON), "-m", "pip", "install", *how, *arguments]
+    """pip install, with a line for every ten packages and for every long download; its whole output if it fails."""
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *arguments]
     lines, seen = [], 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
         for line in pip.stdout:
