@@ -188,7 +188,7 @@ def _dots(axes: Axes, case: Case, key: str, rows: Sequence[str]) -> None:
 
 
 def _left_out(case: Case, key: str) -> list[float | None]:
-    return [v for s in case.seeds.values() for v in s.retrained.left_out.get("final", {}).get(key, ())]
+    return [v for s in case.seeds.values() for v in statistics.left_out(s.retrained, "final", key)]
 
 
 # -- sweeps -------------------------------------------------------------------------------------------------------------------
