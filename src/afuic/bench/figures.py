@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from statistics import fmean, median
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, PercentFormatter
+from matplotlib.transforms import Bbox
 
 from afuic.bench import statistics
 from afuic.bench.document import Case, Curve, Document, Sweep
@@ -75,20 +78,35 @@ def clock(name: str, case: Case) -> Iterator[Figure]:
 def _draw_clock(case: Case, keys: Sequence[tuple[str, str]], formats: Sequence[str]) -> list[bytes]:
     rows = list(case.rows)
     with drawing(WIDTH, 0.9 + 1.25 * len(rows), formats) as (figure, made):
-        panels = figure.subplots(len(rows), len(keys), sharex=True, sharey="col", squeeze=False)
+        panels = figure.subplots(len(rows), len(keys), squeeze=False)
         look = looks([case.rows[row].method for row in rows])
         for column, (key, title) in enumerate(keys):
             reference = _reference(case, key)
             for line, row in enumerate(rows):
                 _panel(panels[line, column], case, row, key, look[case.rows[row].method][0], reference)
-            panels[0, column].set_ylim(top=min(panels[0, column].get_ylim()[1], MOST))
+            _span(list(panels[:, column]), "y", MOST)
             panels[0, column].set_title(title, fontsize=9)
             panels[-1, column].set_xlabel("s since the request", fontsize=8)
+        _span(list(panels.flat), "x")
+        for axes in panels[:-1].flat:
+            axes.tick_params(axis="x", labelbottom=False)
         for line, row in enumerate(rows):
             panels[line, 0].set_ylabel(_broken(label(case, row)), fontsize=7)
         handles, words = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside upper left", ncols=3, fontsize=8)
     return made
+
+
+def _span(panels: Sequence[Axes], axis: Literal["x", "y"], most: float = math.inf) -> None:
+    """One span for all, as if they shared the axis; in matplotlib those that do ask all others at every stroke, which takes longer
+    than the drawing.
+    """
+    first = panels[0]
+    first.dataLim.set(Bbox.union([axes.dataLim for axes in panels]))
+    first.autoscale_view()
+    low, high = first.get_xlim() if axis == "x" else first.get_ylim()
+    for axes in panels:
+        axes.set(**{f"{axis}lim": (low, min(high, most))})
 
 
 def _known(case: Case, key: str) -> bool:

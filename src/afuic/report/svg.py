@@ -81,6 +81,7 @@ def drawing(width: float, height: float, formats: Sequence[str] = ("svg",)) -> I
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
             made.append(buffer.getvalue())
+            figure.set_layout_engine("none")
 
 
 def percent_axis(axes: Axes, low: float = 0.0, high: float = 1.0) -> None:
