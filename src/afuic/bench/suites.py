@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from afuic.bench.suite import Case, Suite, Sweep, Variant
+from afuic.erase import METHODS
+from afuic.erase.consistency import ENDLESS
 from afuic.errors import ConfigError
 from afuic.evaluate.ulira import FULL
 
@@ -45,8 +47,14 @@ def site(name: str) -> tuple[str, ...]:
 LONG = asked(ASKED_S)
 BLOOD = Case("bloodmnist")
 ORGAN = Case("organamnist", ORGANS)
+CONSISTENCY_ALONE: Mapping[str, object] = {"teacher": False, "calibration": {"distil": 0.0, "invariance": 1.0, "turned": False}}
 HAM = Case("ham10000", site("vidir_modern"), needs=HAM10000)
 
+SHORT: Mapping[str, Mapping[str, object]] = {
+    "wu": {"distil": {"schedule": {"steps": 40}}},
+    "rapid": {"rounds": 4},
+    "sifu": {"rounds": 4},
+}
 SMOKE = Suite(
     name="smoke",
     question="Does every method run from the request to the report? Phantoms, minutes; the numbers mean nothing.",
@@ -59,12 +67,13 @@ SMOKE = Suite(
         "data.partition.min_images=16",
         "training.steps=4",
         "training.batch=16",
-        "clock.horizon_s=60.0",
+        "clock.horizon_s=30.0",
         "clock.sample_s=0.002",
         "requests.0.at=0.5",
-        "evaluation.every_s=10.0",
+        "evaluation.every_s=5.0",
         "evaluation.images=60",
     ),
+    variants=tuple(Variant(f"{m}, short" if m in SHORT else m, m, SHORT.get(m, {})) for m in METHODS if m != "retrain"),
     cases=(
         Case("whole hospital"),
         Case("5 patients", (CLEAN, "requests.0.patients=5")),
@@ -85,7 +94,12 @@ RESURFACING = Suite(
     name="resurfacing",
     question="Does what was erased come back in more than twice as much training after the request as `paper` has?",
     base=asked(ASKED_S, after_s=LONG_AFTER_S),
-    variants=plain("continue", "afuic", "afuic-paper", "wu", "fedosd"),
+    variants=(
+        *plain("continue", "afuic"),
+        Variant("afuic, guard that lasts", "afuic", {"guard": {"versions": ENDLESS}}),
+        Variant("afuic, consistency that lasts", "afuic", {"guard": {"versions": ENDLESS, **CONSISTENCY_ALONE}}),
+        *plain("afuic-paper", "wu", "fedosd"),
+    ),
     cases=(BLOOD, ORGAN, HAM),
     seeds=3,
 )
@@ -194,13 +208,12 @@ def _carriers(policy: str) -> Variant:
 
 
 NO_GUARD = {"versions": 0, "calibration": "none"}
-CONSISTENT = {"distil": 0.0, "invariance": 1.0, "turned": False}
 PARTS = (
     *plain("afuic"),
     Variant("removal alone", "afuic", {"heal": "none", "guard": NO_GUARD}),
     Variant("removal and guard", "afuic", {"heal": "none"}),
     _guard("no guard", **NO_GUARD),
-    _guard("guard: consistency alone", teacher=False, calibration=CONSISTENT),
+    _guard("guard: consistency alone", **CONSISTENCY_ALONE),
     _guard("guard: projection", project=True),
     _guard("guard: half steps", server_step=0.5),
     Variant("healing with consistency", "afuic", {"heal": {"invariance": 1.0}}),
