@@ -19,7 +19,7 @@ def run(out: Path, *changes: str) -> Results:
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_demo_erases_for_good_and_nobody_waits_whether_the_target_is_there_or_not(tmp_path: Path) -> None:
+def test_the_demo_erases_for_good_and_nobody_waits(tmp_path: Path) -> None:
     results = run(tmp_path / "demo", 'methods=["afuic", "retrain"]')
     ours, retrain = results.methods["afuic"], results.methods["retrain"]
     assert ours.failed is None
@@ -32,8 +32,3 @@ def test_the_demo_erases_for_good_and_nobody_waits_whether_the_target_is_there_o
     assert ours.phases["before"].asr_excess > 0.5  # type: ignore[operator]
     assert end <= reference + 0.02
     assert ours.phases["final"].accuracy >= retrain.phases["final"].accuracy - 0.05
-    # retraining never meets the target, so that its model is the same without it; ours does not need it either
-    offline = run(tmp_path / "offline", 'methods=["afuic"]', "requests.0.target_online=false").methods["afuic"]
-    assert offline.failed is None
-    assert (offline.updates_lost, offline.stall_client_s, offline.erasure_latency_s) == (0, 0, ours.erasure_latency_s)
-    assert offline.digest == ours.digest
