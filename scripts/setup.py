@@ -14,6 +14,10 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".ready"
 LOCK = ROOT / "requirements.lock"
 OLDEST = (3, 11)
+COMPILE = """
+import compileall, re, sysconfig
+compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=re.compile(r"[/\\\\]tests?[/\\\\]"))
+"""
 STEPS = ("Collecting ", "Requirement already satisfied: ", "Processing ")
 
 
@@ -28,7 +32,8 @@ def main():
     print("setup: making .venv and installing the pinned packages; some minutes the first time", flush=True)
     make_venv()
     index = os.environ.get("TORCH_INDEX")
-    install(["-r", str(LOCK)] + (["--extra-index-url", index] if index else []), count())
+    install(["--no-compile", "-r", str(LOCK)] + (["--extra-index-url", index] if index else []), count())
+    compile_all()
     install(["--no-deps", "--no-build-isolation", "-e", str(ROOT)], 0)
     STAMP.write_text(state, encoding="utf-8")
     print("setup: done", flush=True)
@@ -61,6 +66,14 @@ def install(arguments, total):
     if pip.returncode:
         print("".join(lines[-30:]), file=sys.stderr)
         stop("pip could not install the pinned packages (see above); is a package index reachable?")
+
+
+def compile_all():
+    """Bytecode of what was installed, on all cores, where pip uses one. Without it every process compiles anew wherever Python may not
+    write it later.
+    """
+    print("setup: compiling", flush=True)
+    subprocess.run([str(PYTHON), "-c", COMPILE], check=False)
 
 
 def tell(line, seen, total):
