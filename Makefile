@@ -1,5 +1,6 @@
 # make demo and make test do everything, the environment in .venv included. make alone lists the targets.
 #   PYTHON=python3.12                                      the Python that .venv is made with (3.11 or newer)
+#   TESTS="not slow"                                       other tests for make test, as pytest -m selects them
 #   TORCH_INDEX=https://download.pytorch.org/whl/cpu       a further index, here for torch without CUDA
 
 PYTHON ?= python3
@@ -9,6 +10,7 @@ export TORCH_INDEX
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 WORKERS := -n auto --dist loadfile --no-loadscope-reorder
+TESTS ?= not network and not deployment
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-offline test coverage test-deployment test-fast check format lock clean
@@ -28,10 +30,10 @@ demo-offline: setup  ## the same with the target hospital switched off at the mo
 	@$(BIN)/afuic run demo --out runs/demo-offline --set requests.0.target_online=false --resume
 
 test: check  ## check, then all tests that need no servers
-	@$(PYTEST) $(WORKERS) -m "not network and not deployment"
+	@$(PYTEST) $(WORKERS) -m "$(TESTS)"
 
 coverage: setup  ## the same tests without check, with their coverage; takes some two fifths longer
-	@$(PYTEST) $(WORKERS) -m "not network and not deployment" --cov --cov-report=term
+	@$(PYTEST) $(WORKERS) -m "$(TESTS)" --cov --cov-report=term
 
 test-deployment: setup  ## the tests that start Flower, PostgreSQL and nginx on this machine
 	@$(PYTEST) $(WORKERS) -m "deployment"
