@@ -14,7 +14,7 @@ pytestmark = pytest.mark.deployment
 SCHEMATHESIS = Path(sys.executable).parent / "st"
 OPTIONS = (
     "--max-examples",
-    "20",
+    "10",
     "--seed",
     "1",
     "--continue-on-failure",
