@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from afuic.bench.suite import Case, Suite, Sweep, Variant
+from afuic.bench.variants import REFERENCE
 from afuic.erase import METHODS
 from afuic.erase.consistency import ENDLESS
 from afuic.errors import ConfigError
@@ -73,7 +74,7 @@ SMOKE = Suite(
         "evaluation.every_s=5.0",
         "evaluation.images=60",
     ),
-    variants=tuple(Variant(f"{m}, short" if m in SHORT else m, m, SHORT.get(m, {})) for m in METHODS if m != "retrain"),
+    variants=tuple(Variant(f"{m}, short" if m in SHORT else m, m, SHORT.get(m, {})) for m in METHODS if m != REFERENCE),
     cases=(
         Case("whole hospital"),
         Case("5 patients", (CLEAN, "requests.0.patients=5")),
