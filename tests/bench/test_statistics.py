@@ -7,10 +7,10 @@ import io
 
 import pytest
 
-from afuic.bench import formats, statistics
+from afuic.bench import apart, formats, statistics
 from afuic.bench.document import Curve
 from afuic.bench.moments import of_moments
-from afuic.bench.tables import FLOOR, MOMENTS, tables
+from afuic.bench.tables import FLOOR, MOMENTS, RETRAINED, tables
 from tests.bench.conftest import arm
 
 
@@ -74,6 +74,43 @@ def test_retrained_models_at_other_moments(by_hand) -> None:
     assert of_moments(case, "after", "accuracy").n == of_moments(case, "released", "auroc").n == 0
 
 
+def test_points_are_differences_to_retraining(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    column = apart.Column("final", "accuracy", "accuracy")
+    # retrained models of every seed have 0.8 and 0.9: 0.80, 0.84, 0.88 against their mean 0.85, and each of them against the other
+    assert apart.of_row(case, "afuic", column) == pytest.approx([-5.0, -1.0, 3.0])
+    assert apart.of_retraining(case, column) == pytest.approx([-10.0, 10.0] * 3)
+    # what failed has no model to compare
+    assert apart.of_row(case, "cheat", column) == pytest.approx([0.0, 0.0])
+    bare = apart.Column("final", "accuracy", "accuracy", bare=True)
+    assert apart.of_row(case, "afuic", bare) == pytest.approx([80.0, 84.0, 88.0])
+    assert [
+        apart.span(apart.of_row(case, row, c), c) for row, c in (("afuic", bare), ("afuic", column), ("cheat", column))
+    ] == [
+        "80.0 to 88.0",
+        "−5.0 to +3.0",
+        "0.0",
+    ]
+    assert {row.label: row.cells[1].text for row in tables(by_hand)[0].rows} == {
+        "afuic": "−5.0 to +3.0",
+        "other": "−25.0 to −15.0",
+        "cheat †oracle": "0.0",
+        RETRAINED: "−10.0 to +10.0",
+    }
+
+
+def test_one_reference_has_no_others_to_be_compared_with(by_hand) -> None:
+    case = by_hand.cases["by hand"]
+    first = case.seeds["0"]
+    phases = {"final": {"accuracy": (0.8, None)}}
+    alone = first.model_copy(update={"retrained": first.retrained.model_copy(update={"phases": phases})})
+    case = case.model_copy(update={"seeds": {"0": alone}})
+    column = apart.Column("final", "accuracy", "accuracy")
+    assert apart.of_row(case, "other", column) == pytest.approx([-20.0])
+    assert apart.of_retraining(case, column) == []
+    assert apart.span([], column) == "–"
+
+
 def test_methods_are_compared_seed_by_seed_and_corrected_together(by_hand) -> None:
     found = statistics.tests(by_hand.cases["by hand"])
     # |z| of other minus |z| of afuic: 3 - 1, 4 - 1, 8 - 2 = 2, 3, 6; all of one sign: p = 2/8
@@ -89,8 +126,9 @@ def test_methods_are_compared_seed_by_seed_and_corrected_together(by_hand) -> No
 
 
 def test_tables_mark_what_is_within_in_every_seed(by_hand) -> None:
-    final, late, costs, tests = tables(by_hand)
-    assert [table.name for table in (final, late, costs, tests)] == [
+    points, final, late, costs, tests = tables(by_hand)
+    assert [table.name for table in (points, final, late, costs, tests)] == [
+        "by-hand-points",
         "by-hand-final",
         "by-hand-late",
         "by-hand-costs",
@@ -110,7 +148,7 @@ def test_markdown_latex_and_csv_say_the_same(by_hand) -> None:
     assert "| afuic | 3 | **84.0% ± 4.0%**<br>z +0.7 ± 1.5 (3 of 3) |" in formats.markdown(grid)
     tex = formats.latex(grid)
     assert r"\shortstack[r]{\textbf{84.0\% $\pm$ 4.0\%}\\z +0.7 $\pm$ 1.5 (3 of 3)}" in tex
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 4
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 5
     lines = list(csv.DictReader(io.StringIO(formats.summaries_csv(by_hand))))
     own = next(x for x in lines if x["row"] == "afuic" and x["measure"] == "accuracy")
     assert (own["n"], own["within_2"], own["of"], own["p"]) == ("3", "3", "3", "")
@@ -125,4 +163,4 @@ def test_markdown_latex_and_csv_say_the_same(by_hand) -> None:
 def test_one_seed_has_no_spread_and_says_so(by_hand) -> None:
     case = by_hand.cases["by hand"]
     one = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": {"0": case.seeds["0"]}})}})
-    assert tables(one)[0].rows[0].cells[1].text == "80.0% (n = 1)"
+    assert [table.rows[0].cells[1].text for table in tables(one)[:2]] == ["−5.0", "80.0% (n = 1)"]

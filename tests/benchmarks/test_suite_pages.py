@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from afuic.bench import statistics
 from tests.benchmarks.conftest import ROOT
 
 
@@ -20,23 +19,6 @@ def test_the_table_of_the_limits_is_up_to_date() -> None:
 
     now = apart.PAGE.read_text(encoding="utf-8")
     assert apart.written(now) == now, "run benchmarks/apart.py"
-
-
-def test_points_are_differences_to_retraining_and_only_the_mark_is_not() -> None:
-    import apart
-
-    case = next(iter(apart.load(apart.SOURCE).cases.values()))
-    seeds = list(case.seeds.values())
-    for phase, key, _ in apart.COLUMNS[:-1]:
-        models = [statistics.of_models(seed.retrained, phase, key) for seed in seeds]
-        expected = [
-            100 * (statistics.value(seed.arms["afuic"], phase, key) - sum(each) / len(each))
-            for seed, each in zip(seeds, models, strict=True)
-        ]
-        assert apart.ours(case, phase, key) == pytest.approx(expected)
-        assert sum(apart.retrained(case, phase, key)) == pytest.approx(0, abs=1e-9)
-    highest = [100 * seed.arms["afuic"].phases["after"]["asr_excess_max"] for seed in seeds]
-    assert apart.ours(case, "after", "asr_excess_max") == pytest.approx(highest)
 
 
 @pytest.mark.slow

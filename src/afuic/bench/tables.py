@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from afuic.bench import statistics
+from afuic.bench import apart, statistics
 from afuic.bench.document import Case, Document
 from afuic.bench.measures import BY_PHASE, COSTS, PHASES, SPENT, Shown, shown
 from afuic.bench.moments import of_moments
@@ -14,7 +14,7 @@ from afuic.bench.statistics import Summary
 from afuic.evaluate.paired import Comparison
 from afuic.report.words import MISSING, signed
 
-FLOOR, MOMENTS = "retrained (floor)", "retrained, other moments"
+FLOOR, MOMENTS, RETRAINED = "retrained (floor)", "retrained, other moments", "retrained"
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def tables(document: Document) -> tuple[Table, ...]:
 
 
 def _of_case(name: str, case: Case) -> Iterator[Table]:
+    yield from _apart(name, case)
     for phase, words in PHASES.items():
         known = [s for s in BY_PHASE[phase] if _measured(case, phase, s.key)]
         if known:
@@ -73,6 +74,18 @@ def _of_case(name: str, case: Case) -> Iterator[Table]:
             yield Table(slug(name, phase), f"{name}, {words}", GAPS, columns, (*rows, floor, *_moments(case, phase, known)))
     yield _costs(name, case)
     yield from _tests(name, case)
+
+
+def _apart(name: str, case: Case) -> Iterator[Table]:
+    columns = apart.measured(case)
+    if columns:
+        rows = [
+            Row(label(case, row), (_seeds(case, row), *(Cell(apart.span(apart.of_row(case, row, c), c)) for c in columns)))
+            for row in case.rows
+        ]
+        models = Row(RETRAINED, (_models(case), *(Cell(apart.span(apart.of_retraining(case, c), c)) for c in columns)))
+        headings = ("seeds", *(c.heading for c in columns))
+        yield Table(slug(name, "points"), f"{name}, in points", apart.NOTE, headings, (*rows, models))
 
 
 def _moments(case: Case, phase: str, known: list[Shown]) -> list[Row]:
