@@ -42,15 +42,27 @@ def test_gaps_and_costs_of_all_data_sets_together() -> None:
     found = cells(pooled({"blood": BLOOD, "organ": ORGAN}))
     # z: -1, 1, 3: mean 1, sd sqrt((4 + 0 + 4) / 2) = 2, two within 2
     assert found["afuic"]["accuracy"] == "+1.0 ± 2.0 (2/3)"
+    # and by their curves all three are within in the last five minutes
+    assert found["afuic"]["accuracy later"].endswith(" (3/3)")
+    assert found["afuic"]["|z| ≤ 2, all of these"] == "83% (5/6)"
     # 2 %, 2 %, 5 %: mean 3 %, sd sqrt((1 + 1 + 4) / 2) = 1.7 %
     assert found["afuic"]["latency, of retraining's"] == "3.0% ± 1.7%"
     # 0.5, 1.5, 1: mean 1, sd sqrt((0.25 + 0.25 + 0) / 2) = 0.5; always half of retraining's time
     assert found["other"]["accuracy"] == "+1.0 ± 0.5 (3/3)"
+    assert found["other"]["|z| ≤ 2, all of these"] == "100% (6/6)"
     assert found["other"]["latency, of retraining's"] == "50.0%"
     assert found["other"]["others' stall"] == "0 s".replace(" ", "\N{NO-BREAK SPACE}")
     assert found["cheat †oracle"] == {c: "0 of 1" if c == "released" else "–" for c in found["cheat †oracle"]}
     # two retrained models in each of three seeds
     assert found["retrained (floor)"]["released"] == "6 of 6"
+
+
+def test_the_gaps_of_all_measures_are_counted_together() -> None:
+    found = released(-1.0, 0.02)
+    several = found.model_copy(update={"z": {"released": {"accuracy": -1.0, "auroc": 2.1}, "after": {"asr_excess_max": 2.0}}})
+    found = cells(case({"afuic": several}, {"afuic": released(None, 0.02)}))["afuic"]
+    # 2 of 3 in the one seed, none that could be counted in the other, and by their curves the last five minutes of both
+    assert (found["accuracy later"].endswith(" (2/2)"), found["|z| ≤ 2, all of these"]) == (True, "80% (4/5)")
 
 
 def test_a_further_measure_has_a_column_where_it_was_taken() -> None:

@@ -23,25 +23,29 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Column:
-    """``phase`` and ``key`` of a measure and its heading; ``bare``: as it is, no difference to retraining; ``scale``: to what is shown."""
+    """``phase`` and ``key`` of a measure and its heading; ``bare``: as it is, no difference to retraining; ``whole``: not in points."""
 
     phase: str
     key: str
     heading: str
     bare: bool = False
-    scale: float = 100.0
+    whole: bool = False
+
+    @property
+    def scale(self) -> float:
+        """From a measure to what is shown."""
+        return 1.0 if self.whole else 100.0
 
     def show(self, value: float) -> str:
         """One value as the table has it."""
-        if not self.bare:
-            return signed(value)
-        return number(value, 2 if self.scale == 1 else 1)
+        return (number if self.bare else signed)(value, 2 if self.whole else 1)
 
 
 COLUMNS = (
     Column("released", "accuracy", "accuracy"),
     Column("released", "auroc", "AUROC"),
     Column("released", "forget_accuracy", "accuracy on the erased images"),
+    Column("released", "forget_loss", "loss on them, nats", whole=True),
     Column("released", "mia_auc", "membership attack's AUC"),
     Column("released", "worst_hospital", "accuracy at the worst hospital"),
     Column("released", "own_hospital", "accuracy at its own hospital"),
@@ -49,8 +53,8 @@ COLUMNS = (
     Column(LATE, "accuracy", "accuracy over the last five minutes"),
     Column("after", "asr_excess_max", "the mark's highest effect after", bare=True),
     Column(LATE, "asr_excess", "the mark's effect over the last five minutes", bare=True),
-    Column("extra", "ulira_auc", "U-LiRA AUC", bare=True, scale=1.0),
-    Column("extra", "ulira_auc_control", "… by test images", bare=True, scale=1.0),
+    Column("extra", "ulira_auc", "U-LiRA AUC", bare=True, whole=True),
+    Column("extra", "ulira_auc_control", "… by test images", bare=True, whole=True),
 )
 
 

@@ -29,6 +29,7 @@ GAPS = (
     ("late", "accuracy", "accuracy later"),
 )
 """Phase, measure, and what its column is called."""
+ALL = "|z| ≤ 2, all of these"
 EXTRA = "extra"
 FURTHER = (
     Shown("relearn_ratio", "relearning, over retraining's steps", rate),
@@ -40,9 +41,9 @@ NOTE = (
     "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
     "one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how "
     "many runs |z| ≤ 2; bold where in all. ASR: attack success; its highest value is from the release on. MIA: membership attack. Accuracy "
-    "later: its mean over the last five minutes, against retrained models' over theirs. The floor: each retrained model against the others "
-    "of its seed; other moments: the same models within five minutes after their release, against all of them at that moment, since they "
-    "share a clock and swing together."
+    "later: its mean over the last five minutes, against retrained models' over theirs. All of these: how many of the row's gaps are "
+    "within 2. The floor: each retrained model against the others of its seed; other moments: the same models within five minutes after "
+    "their release, against all of them at that moment, since they share a clock and swing together."
 )
 GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95
@@ -63,11 +64,11 @@ def compact(name: str, title: str, case: Case) -> Table:
     further = [
         s for s in FURTHER if any(v is not None for row in case.rows for v in statistics.values(case, row, EXTRA, s.key))
     ]
-    columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS), *(s.label for s in further))
+    columns = ("released", *(s.label for s in COSTS), *(words for *_, words in GAPS), ALL, *(s.label for s in further))
     floor = Row(FLOOR, (_models(case), *_floor(case, further)))
     moments = [of_moments(case, phase, key) for phase, key, _ in GAPS]
     blank = Cell(MISSING)
-    later = Row(MOMENTS, (blank, *(blank for _ in COSTS), *(_gap(found) for found in moments), *(blank for _ in further)))
+    later = Row(MOMENTS, (blank, *(blank for _ in COSTS), *_gaps(moments), *(blank for _ in further)))
     note = NOTE + (GIVEN_UP if any(_bound(case, row, s) for row in case.rows for s in further) else "")
     return Table(
         name,
@@ -81,7 +82,7 @@ def compact(name: str, title: str, case: Case) -> Table:
 def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
     runs = statistics.run(case, row)
     costs = (_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS)
-    gaps = (_gap(statistics.of_row(case, row, phase, key), runs) for phase, key, _ in GAPS)
+    gaps = _gaps([statistics.of_row(case, row, phase, key) for phase, key, _ in GAPS], runs)
     more = (_cost(statistics.of_row(case, row, EXTRA, s.key), s, _bound(case, row, s)) for s in further)
     return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps, *more))
 
@@ -93,7 +94,7 @@ def _bound(case: Case, row: str, measure: Shown) -> str:
 
 def _floor(case: Case, further: Sequence[Shown]) -> list[Cell]:
     costs = [_cost(statistics.of_retraining(case, COST, s.key), s) for s in COSTS]
-    gaps = [_gap(statistics.of_retraining(case, phase, key)) for phase, key, _ in GAPS]
+    gaps = _gaps([statistics.of_retraining(case, phase, key) for phase, key, _ in GAPS])
     return [*costs, *gaps, *(_cost(statistics.of_retraining(case, EXTRA, s.key), s) for s in further)]
 
 
@@ -106,6 +107,12 @@ def _cost(found: Summary, cost: Shown, bound: str = "") -> Cell:
     if found.mean is None:
         return Cell(MISSING)
     return Cell(bound + cost.show(found.mean) + (f" ± {cost.show(found.sd)}" if found.sd else ""))
+
+
+def _gaps(found: Sequence[Summary], runs: int = 0) -> list[Cell]:
+    """One cell for each measure, and how many of all their gaps are no larger than 2."""
+    within, of = sum(f.within for f in found), sum(f.of for f in found)
+    return [*(_gap(f, runs) for f in found), Cell(f"{percent(within / of, 0)} ({within}/{of})" if of else MISSING)]
 
 
 def _gap(found: Summary, runs: int = 0) -> Cell:
