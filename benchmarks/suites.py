@@ -18,6 +18,7 @@ from afuic.bench import formats, statistics
 from afuic.bench.compact import compact, pooled
 from afuic.bench.document import Case, Document, load
 from afuic.bench.figures import Figure, clock, gaps, sweep
+from afuic.bench.glance import glance
 from afuic.bench.page import commits, origin
 from afuic.bench.tables import slug, tables
 
@@ -58,7 +59,7 @@ def page(name: str, document: Document) -> str:
         f"From `{source}`. {origin(document)} Times are virtual. [What a suite runs and how to read its tables](../bench.md); "
         "[what each measure is](../measures.md).",
     ]
-    shown = [f"![{figure.alt}](../figures/{path})" for path, figure in _named(name, sweep(document)).items()]
+    shown = [f"![{figure.alt}](../figures/{path})" for path, figure in _named(name, _whole(document)).items()]
     cases = [part for case in document.cases for part in _case(name, document, case)]
     note = compact(name, "", pooled(document.cases)).note
     return "\n\n".join([*head, *_failures(document), note, *shown, *cases]) + "\n"
@@ -89,9 +90,16 @@ def _case(name: str, document: Document, case: str) -> Iterator[str]:
 
 
 def figures(name: str, document: Document) -> dict[str, Figure]:
-    """File below docs/figures → figure: the sweep of a suite that has one, else a figure for each case."""
-    drawn = [sweep(document), *(_of_case(document, case) for case in document.cases)]
+    """File below docs/figures → figure: the sweep of a suite that has one, else all cases at a glance and a figure for each."""
+    drawn = [_whole(document), *(_of_case(document, case) for case in document.cases)]
     return {path: figure for each in drawn for path, figure in _named(name, each).items()}
+
+
+def _whole(document: Document) -> Iterator[Figure]:
+    """All cases in one figure; none where they have been drawn for ``paper``."""
+    yield from sweep(document)
+    if not all(_repeated(document, case) for case in document.cases):
+        yield from glance(document)
 
 
 def _of_case(document: Document, case: str) -> Iterator[Figure]:

@@ -13,6 +13,7 @@ from afuic.bench import document
 from afuic.bench.compact import compact, pooled
 from afuic.bench.document import Document
 from afuic.bench.formats import grid
+from afuic.bench.glance import glance
 from afuic.bench.page import origin
 from afuic.evaluate.results import Results, load
 from afuic.report.measures import readable
@@ -39,9 +40,10 @@ def blocks(paper: Path, demo: Path) -> dict[str, str]:
 def of_suite(found: Document) -> str:
     """One row a method over all data sets and seeds of the suite together."""
     table = compact(found.suite, "", pooled(found.cases))
+    shown = "\n".join(f"![{figure.alt}](docs/figures/suites/{found.suite}-{figure.name}.svg)" for figure in glance(found))
     return (
         f"`{PAPER.relative_to(ROOT)}`: suite `{found.suite}` on {listed([*found.cases])}, all in one table; times are virtual. "
-        f"{origin(found)}\n\n{grid(table)}\n{table.note}\n\n"
+        f"{origin(found)}\n\n{shown}\n\n{grid(table)}\n{table.note}\n\n"
         f"Every data set by itself, all measures, paired tests and curves: [docs/suites/{found.suite}.md](docs/suites/{found.suite}.md).\n"
     )
 

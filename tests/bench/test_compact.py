@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from afuic.bench.compact import compact, pooled
+from afuic.bench.compact import compact, mains, pooled
 from afuic.bench.document import Arm, Case
+from afuic.bench.glance import floor, glance, nearness
 from afuic.bench.page import commits
 from tests.bench.conftest import arm, row, seed
 from tests.benchmarks.conftest import ROOT
@@ -65,6 +66,36 @@ def test_the_gaps_of_all_measures_are_counted_together() -> None:
     assert (found["accuracy later"].endswith(" (2/2)"), found["|z| ≤ 2, all of these"]) == (True, "80% (4/5)")
 
 
+def test_the_nearest_row_comes_first_and_what_never_released_is_left_out(by_hand) -> None:
+    first = released(-1.0, 0.02)
+    far = first.model_copy(update={"z": {"released": {"accuracy": 9.0, "auroc": 9.0}}})
+    one = case({"near": first, "far": far, "none": released(None, None, outcome="failed")}, {"near": first, "far": first})
+    # accuracy at the release, and by their curves in the last five minutes; of the far one a third, then both
+    assert nearness(one, "near") == [1.0, 1.0]
+    assert nearness(one, "far") == pytest.approx([1 / 3, 1.0])
+    assert nearness(one, "none") == []
+    (figure,) = glance(by_hand.model_copy(update={"cases": {"one": one}}))
+    assert figure.alt.endswith("beside: near 100%, far 67%.")
+    assert figure.draw(("svg",)) == figure.draw(("svg",))
+
+
+def test_the_floor_of_the_glance_is_each_retrained_model_against_the_others(by_hand) -> None:
+    first = by_hand.cases["by hand"].seeds["0"]
+    left_out = {"released": {"accuracy": (1.0, -2.5), "auroc": (2.0, None)}, "final": {"accuracy": (9.0, 9.0)}}
+    retrained = first.retrained.model_copy(update={"left_out": left_out, "curves": (), "released_t": ()})
+    one = by_hand.cases["by hand"].model_copy(update={"seeds": {"0": first.model_copy(update={"retrained": retrained})}})
+    assert floor(one) == [1.0, 0.0]
+
+
+def test_cases_of_a_sweep_are_not_taken_together(by_hand) -> None:
+    sweep = {"by": "x", "label": "x", "costs": ("latency_s",)}
+    varied = by_hand.model_validate({**by_hand.model_dump(), "sweep": sweep})
+    two = dict.fromkeys(("one", "two"), varied.cases["by hand"])
+    assert list(glance(varied)) == []
+    assert [t.title for t in mains(varied.model_copy(update={"cases": two}))] == ["one", "two"]
+    assert [t.title for t in mains(by_hand.model_copy(update={"cases": two}))] == ["All cases together", "one", "two"]
+
+
 def test_a_further_measure_has_a_column_where_it_was_taken() -> None:
     def relearned(ratio: float) -> Arm:
         found = released(0.0, 0.02)
@@ -118,7 +149,9 @@ def test_pages_and_figures_are_written_once_and_go_with_their_document(by_hand, 
     assert "| other | 3 of 3 |" in page
     assert "by hand, seed 2: cheat failed: it did not answer" in page
     assert "(../figures/suites/hand-curves-by-hand.svg)" in page
-    assert (docs / "figures" / "suites" / "hand-curves-by-hand.svg").read_bytes().startswith(b"<?xml")
+    assert "(../figures/suites/hand-glance.svg)" in page
+    for name in ("curves-by-hand", "glance"):
+        assert (docs / "figures" / "suites" / f"hand-{name}.svg").read_bytes().startswith(b"<?xml")
     assert "[hand](suites/hand.md)" in (docs / "benchmarks.md").read_text(encoding="utf-8")
     assert list(suites.written(found, docs)) == []
     gone = dict(suites.written({}, docs))

@@ -34,13 +34,14 @@ def test_curves_that_the_paper_shows_are_not_drawn_again() -> None:
     import suites
 
     found = suites.documents()
-    assert list(suites.figures("paper", found["paper"])) == [f"suites/paper-curves-{case}.svg" for case in found["paper"].cases]
+    drawn = ["glance", *(f"curves-{case}" for case in found["paper"].cases)]
+    assert list(suites.figures("paper", found["paper"])) == [f"suites/paper-{name}.svg" for name in drawn]
     assert suites.figures("relearn", found["relearn"]) == {}
     other = found["relearn"].model_copy(deep=True)
     arm = other.cases["bloodmnist"].seeds["1"].arms["wu"]
     other.cases["bloodmnist"].seeds["1"].arms["wu"] = arm.model_copy(update={"digest": "sha256:another"})
-    assert list(suites.figures("relearn", other)) == ["suites/relearn-curves-bloodmnist.svg"]
+    assert list(suites.figures("relearn", other)) == ["suites/relearn-glance.svg", "suites/relearn-curves-bloodmnist.svg"]
     seeds = found["relearn"].cases["bloodmnist"].seeds
     unknown = found["relearn"].model_copy(deep=True)
     unknown.cases["bloodmnist"].seeds["77"] = seeds["1"]
-    assert list(suites.figures("relearn", unknown)) == ["suites/relearn-curves-bloodmnist.svg"]
+    assert list(suites.figures("relearn", unknown)) == ["suites/relearn-glance.svg", "suites/relearn-curves-bloodmnist.svg"]

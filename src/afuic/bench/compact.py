@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from afuic.bench import statistics
-from afuic.bench.document import Case
+from afuic.bench.document import Case, Document
 from afuic.bench.measures import Shown, rate, whole
 from afuic.bench.moments import of_moments
 from afuic.bench.relearn import CENSORED, RATIO
 from afuic.bench.statistics import COST, Summary
-from afuic.bench.tables import FLOOR, MOMENTS, Cell, Row, Table, label, released
+from afuic.bench.tables import FLOOR, MOMENTS, Cell, Row, Table, label, released, slug
 from afuic.report.words import MISSING, duration, number, percent, signed
 
 COSTS = (
@@ -57,6 +57,14 @@ def pooled(cases: Mapping[str, Case]) -> Case:
     rows = {row: found for case in cases.values() for row, found in case.rows.items()}
     seeds = {f"{name}/{seed}": found for name, case in cases.items() for seed, found in case.seeds.items()}
     return next(iter(cases.values())).model_copy(update={"x": None, "rows": rows, "seeds": seeds})
+
+
+def mains(document: Document) -> Iterator[Table]:
+    """The table of all cases together, unless they are the points of a sweep, and that of each."""
+    cases = document.cases
+    if len(cases) > 1 and document.sweep is None:
+        yield compact("main", "All cases together", pooled(cases))
+    yield from (compact(slug(name, "main"), name, case) for name, case in cases.items())
 
 
 def compact(name: str, title: str, case: Case) -> Table:

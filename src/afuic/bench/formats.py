@@ -21,7 +21,8 @@ HEAD = (
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "≤": r"$\le$", "−": "$-$", "–": "--", "…": r"\ldots{}", "†": r"$\dagger$", "ⁿ": "$^n$", "|": r"\textbar{}",
+    "±": r"$\pm$", "≤": r"$\le$", "≥": r"$\ge$",
+    "−": "$-$", "–": "--", "…": r"\ldots{}", "†": r"$\dagger$", "ⁿ": "$^n$", "|": r"\textbar{}",
     "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from afuic.bench import formats
+from afuic.bench.compact import mains
 from afuic.bench.document import Document
 from afuic.bench.figures import Figure, figures
+from afuic.bench.glance import glance
 from afuic.bench.statistics import failures
 from afuic.bench.tables import Table, tables
 from afuic.store.files import write_bytes
@@ -21,7 +23,7 @@ def write(document: Document, out: Path) -> Path:
 
     Gives the page's path. The same document gives the same bytes. StoreError when a file cannot be written.
     """
-    grid, drawn = tables(document), figures(document)
+    grid, drawn = (*mains(document), *tables(document)), (*glance(document), *figures(document))
     texts = {
         "tables.md": f"# {document.suite}\n\n{document.question}\n\n{origin(document)}\n\n{formats.markdown(grid)}",
         "tables.tex": formats.latex(grid),
