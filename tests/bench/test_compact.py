@@ -85,6 +85,8 @@ def test_the_floor_of_the_glance_is_each_retrained_model_against_the_others(by_h
     retrained = first.retrained.model_copy(update={"left_out": left_out, "curves": (), "released_t": ()})
     one = by_hand.cases["by hand"].model_copy(update={"seeds": {"0": first.model_copy(update={"retrained": retrained})}})
     assert floor(one) == [1.0, 0.0]
+    (figure,) = glance(by_hand.model_copy(update={"cases": {"one": one}}))
+    assert figure.alt.endswith(", retrained models against each other 50%.")
 
 
 def test_cases_of_a_sweep_are_not_taken_together(by_hand) -> None:

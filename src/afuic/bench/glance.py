@@ -37,7 +37,8 @@ def glance(document: Document) -> Iterator[Figure]:
         near = {row: found for row in case.rows if (found := nearness(case, row))}
         rows = sorted(near, key=lambda row: -fmean(near[row]))
         if rows:
-            said = ", ".join(f"{label(case, row)} {fmean(near[row]):.0%}" for row in rows)
+            shares = {label(case, row): near[row] for row in rows} | {"retrained models against each other": floor(case)}
+            said = ", ".join(f"{name} {fmean(found):.0%}" for name, found in shares.items() if found)
             alt = f"How many of each row's gaps to retraining are within 2, with time, stall and updates lost beside: {said}."
             title = "how near to retraining, and at what cost"
             yield Figure(NAME, title, alt, partial(_draw, case, rows, near))
