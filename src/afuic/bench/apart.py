@@ -58,9 +58,9 @@ COLUMNS = (
 )
 
 
-def measured(case: Case, columns: Sequence[Column] = COLUMNS) -> tuple[Column, ...]:
-    """Those of which any row has a value."""
-    return tuple(column for column in columns if any(of_row(case, row, column) for row in case.rows))
+def measured(case: Case) -> tuple[Column, ...]:
+    """The columns of which any row has a value."""
+    return tuple(column for column in COLUMNS if any(of_row(case, row, column) for row in case.rows))
 
 
 def of_row(case: Case, row: str, column: Column) -> list[float]:

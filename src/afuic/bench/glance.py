@@ -20,11 +20,11 @@ from afuic.report.words import NOTABLE
 NAME = "glance"
 NEARNESS = "gaps to retraining with |z| ≤ 2"
 COSTS = (
-    ("latency_to_retrain", "time, of retraining's", 100.0, 1.0, {0: "0", 1: "1%", 10: "10%", 100: "100%"}),
-    ("stall_client_s", "others' stall, min", 1 / 60, 1.0, {0: "0", 1: "1", 10: "10", 100: "100"}),
-    ("updates_lost", "updates lost", 1.0, 1.0, {0: "0", 1: "1", 10: "10", 100: "100"}),
+    ("latency_to_retrain", "time, of retraining's", 100.0, {0: "0", 1: "1%", 10: "10%", 100: "100%"}),
+    ("stall_client_s", "others' stall, min", 1 / 60, {0: "0", 1: "1", 10: "10", 100: "100"}),
+    ("updates_lost", "updates lost", 1.0, {0: "0", 1: "1", 10: "10", 100: "100"}),
 )
-"""Cost, heading, factor, up to where the axis is linear, ticks."""
+"""Cost, heading, factor, ticks."""
 Runs = list[float]
 
 
@@ -71,10 +71,10 @@ def _draw(case: Case, rows: Sequence[str], near: dict[str, Runs], formats: Seque
         _panel(panels[0], [floor(case), *(near[row] for row in rows)], colours, NEARNESS)
         panels[0].set_xlim(-0.02, 1.02)
         panels[0].xaxis.set_major_formatter(PERCENT)
-        for axes, (key, heading, scale, linear, ticks) in zip(panels[1:], COSTS, strict=True):
+        for axes, (key, heading, scale, ticks) in zip(panels[1:], COSTS, strict=True):
             found = [_cost(case, row, key, scale) for row in rows]
             _panel(axes, [[], *found], colours, heading)
-            axes.set_xscale("symlog", linthresh=linear)
+            axes.set_xscale("symlog", linthresh=1.0)
             axes.set_xlim(left=-0.15)
             axes.set_xticks(list(ticks), list(ticks.values()))
             axes.xaxis.set_minor_locator(NullLocator())
