@@ -126,12 +126,28 @@ def test_dropout_is_on_in_training_and_off_afterwards() -> None:
     assert torch.equal(network.logits(params, images), network.logits(params, images))
 
 
-def test_tied_parameters_train_as_one() -> None:
-    network, (images, labels) = Network("user_networks:positions", 3, 16, 4), phantoms(8)
+@pytest.mark.parametrize("name", ["user_networks:positions", "user_networks:shared"])
+def test_tied_parameters_train_as_one(name: str) -> None:
+    network, (images, labels) = Network(name, 3, 16, 4), phantoms(8)
     params = network.initial(torch_stream(0))
     delta = local_update(network, params, images, labels, PLAIN, torch_stream(1))
     assert delta.keys() == params.keys()
     assert all(tensor.any() for tensor in delta.values())
+
+
+@pytest.mark.parametrize("name", ["gn-small", "user_networks:positions", "user_networks:shared"])
+def test_training_is_the_same_after_an_evaluation(name: str) -> None:
+    network, (images, labels) = Network(name, 3, 16, 4), phantoms(8)
+    params = network.initial(torch_stream(0))
+    first = local_update(network, params, images, labels, PLAIN, torch_stream(1))
+    logits = network.logits(params, images)
+    network.features(params, images)
+    assert digest(local_update(network, params, images, labels, PLAIN, torch_stream(1))) == digest(first)
+    assert torch.equal(network.logits(params, images), logits)
+    moved = {name: tensor + 1 for name, tensor in params.items()}
+    module = network._fresh(0)
+    module.load_state_dict(moved, strict=False)
+    assert torch.equal(network.logits(moved, images), module(images))
 
 
 def test_training_learns_the_phantoms() -> None:

@@ -40,6 +40,14 @@ def positions(channels: int, size: int, classes: int) -> nn.Module:
     return Positions(channels * size * size, classes)
 
 
+def shared(channels: int, size: int, classes: int) -> nn.Module:
+    """Two layers, each of its own, with one weight."""
+    pixels = channels * size * size
+    first, second = nn.Linear(pixels, pixels), nn.Linear(pixels, pixels)
+    second.weight = first.weight
+    return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.Linear(pixels, classes))
+
+
 def batch_norm(channels: int, size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.BatchNorm2d(channels), linear(channels, size, classes))
 
@@ -85,7 +93,7 @@ def _odd(oddity: str):
 
 counter, memory, hidden, random_buffer = _odd("counter"), _odd("memory"), _odd("hidden"), _odd("random buffer")
 dropout_in_eval, not_finite, not_a_tensor = _odd("dropout in eval"), _odd("not finite"), _odd("not a tensor")
-auxiliary, detached = _odd("auxiliary in training"), _odd("detached")
+auxiliary, detached, own_tensor = _odd("auxiliary in training"), _odd("detached"), _odd("tensor of its own")
 
 
 def numpy_weights(channels: int, size: int, classes: int) -> nn.Module:

@@ -28,6 +28,7 @@ class Network:
         if built_in is None:
             vet(name, self._fresh, channels, size, classes)
         self.module = self._fresh(0)
+        self._places = _places(self.module)
         linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
         self.head = linear[-1] if linear else None
 
@@ -42,7 +43,8 @@ class Network:
 
     def forward(self, params: Params, images: Tensor) -> Tensor:
         """Logits [n, classes] in eval mode, differentiable in ``params``."""
-        return torch.func.functional_call(self.module, dict(params), (images,))  # type: ignore[no-any-return]
+        placed = {place: params[name] for place, name in self._places.items()}
+        return torch.func.functional_call(self.module, placed, (images,), tie_weights=False)  # type: ignore[no-any-return]
 
     def features(self, params: Params, images: Tensor) -> Tensor:
         """The input [n, d] of ``head``, the last linear layer, in eval mode, differentiable in ``params``. ModelError: there is none."""
@@ -62,3 +64,16 @@ class Network:
         if not len(images):
             return torch.empty(0, self.classes)
         return torch.cat([self.forward(params, part) for part in torch.split(images, batch)])
+
+
+def _places(module: nn.Module) -> dict[str, str]:
+    """Every place of a parameter in the module, with the name that the parameter goes by: tied ones have several places.
+
+    PyTorch's own tying would visit a module of two names twice and leave what it was lent in place of the parameters.
+    """
+    name = {id(parameter): key for key, parameter in module.named_parameters()}
+    return {
+        f"{path}.{key}" if path else key: name[id(parameter)]
+        for path, part in module.named_modules()
+        for key, parameter in part.named_parameters(recurse=False, remove_duplicate=False)
+    }
