@@ -19,6 +19,8 @@ from afuic.bench.task import ARMS
 from afuic.engines import origin
 from afuic.erase import METHODS
 from afuic.errors import DataError, RunInterrupted, StoreError
+from afuic.learning import devices
+from tests import elsewhere
 
 ROWS = ["afuic", "paper", "continue"]
 
@@ -206,15 +208,27 @@ def test_arms_of_other_settings_are_never_mixed(tiny, finished, tmp_path) -> Non
     out = tmp_path / "copy"
     shutil.copytree(finished, out)
     other = dataclasses.replace(tiny, base=(*tiny.base, "training.lr=0.01"))
-    with pytest.raises(StoreError, match="whole/0/retrain/0 was begun there with other settings, which would mix"):
+    with pytest.raises(
+        StoreError, match="whole/0/retrain/0 was begun there with other settings or on another device, which would mix"
+    ):
         run(select(other), out)
+
+
+def test_what_was_begun_on_another_device_is_never_mixed(tiny, finished, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    monkeypatch.setenv(devices.VARIABLE, elsewhere.NAME)
+    with pytest.raises(StoreError, match="whole/0/retrain/0 was begun there with other settings or on another device"):
+        run(select(tiny), out)
 
 
 def test_another_seed_with_other_settings_is_refused(tiny, finished, tmp_path, monkeypatch) -> None:
     out = tmp_path / "later"
     shutil.copytree(finished, out)
     other = dataclasses.replace(tiny, base=(*tiny.base, "training.lr=0.02"))
-    with pytest.raises(StoreError, match=r"whole/0/.* was begun there with other settings, which would mix"):
+    with pytest.raises(
+        StoreError, match=r"whole/0/.* was begun there with other settings or on another device, which would mix"
+    ):
         run(select(other, seeds=(5,)), out)
     with pytest.raises(StoreError, match="would hold 21 seeds, and tests take at most 20"):
         run(select(tiny, seeds=range(21)), out)

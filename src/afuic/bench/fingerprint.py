@@ -9,6 +9,7 @@ from pathlib import Path
 
 from afuic.bench.task import Task
 from afuic.erase import METHODS
+from afuic.learning import devices
 
 DATA = ("name", "calibration_from")
 """Options of [data] that name a data set or a file."""
@@ -20,7 +21,7 @@ def fingerprint(task: Task) -> str:
     with every default written out.
 
     Other methods and references may join a suite later, so neither their list nor their number is part of it, but of a past what it has
-    kept ready for them is.
+    kept ready for them is; and so is the GPU, where networks compute on one, since its last bits are its own.
     """
     values = json.loads(task.config)
     needs = [METHODS[name].configure({}).needs for name in values["methods"]]
@@ -30,6 +31,8 @@ def fingerprint(task: Task) -> str:
     values |= {"name": "", "methods": []}
     options = METHODS[task.method].configure(json.loads(task.options).get(task.method, {})).options
     settings = [values, ready, options.model_dump(mode="json"), task.method, task.family, task.until, task.kind, task.witness]
+    if (gpu := devices.gpu()) is not None:
+        settings.append(gpu)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
 

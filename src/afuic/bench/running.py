@@ -111,7 +111,9 @@ def _claim(selection: Selection, every: Sequence[Task], out: Path) -> Selection:
     planned = {task.name: fingerprint(task) for task in tasks(whole, out)}
     odd = next((name for name, digest in planned.items() if kept.arms.get(name, digest) != digest), None)
     if odd is not None:
-        raise StoreError(f"{out}: {odd} was begun there with other settings, which would mix; choose another folder with --out")
+        raise StoreError(
+            f"{out}: {odd} was begun there with other settings or on another device, which would mix; choose another folder with --out"
+        )
     arms = kept.arms | {task.name: planned[task.name] for task in every}
     said = Begun(suite=selection.suite.name, changes=selection.changes, cases=cases, seeds=seeds, arms=arms)
     write_json(out / RECORD, said.model_dump(mode="json"))

@@ -9,6 +9,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from afuic.learning import devices
+
 HERE = Path(__file__).parents[1]
 
 
@@ -20,8 +22,10 @@ def commit() -> str | None:
 
 
 def machine() -> dict[str, str | int]:
-    """System, processor and cores."""
-    return {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count() or 1}
+    """System, processor and cores; the GPU, where networks compute on one."""
+    gpu = devices.gpu()
+    found: dict[str, str | int] = {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count() or 1}
+    return found | ({} if gpu is None else {"gpu": gpu})
 
 
 def versions() -> dict[str, str]:

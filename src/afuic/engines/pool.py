@@ -17,10 +17,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from afuic import errors
 from afuic.config import Config
 from afuic.engines.arm import Arm, Progress
 from afuic.errors import AfuicError, RunInterrupted
+from afuic.learning.devices import VARIABLE
 
 
 class Job(Protocol):
@@ -58,10 +61,20 @@ def _inline(job: Job, config: Config, folder: Path, arms: Sequence[Arm], progres
     queue = _Queue(arms)
     try:
         while (arm := queue.next()) is not None:
-            job(config, folder, arm, progress)
+            _do(job, config, folder, arm, progress)
             queue.ended(arm)
     except KeyboardInterrupt:
         raise RunInterrupted("stopped") from None
+
+
+def _do(job: Job, config: Config, folder: Path, arm: Arm, progress: Callable[[Progress], None]) -> None:
+    try:
+        job(config, folder, arm, progress)
+    except torch.OutOfMemoryError as error:
+        said = str(error).partition(". ")[0]
+        raise AfuicError(
+            f"{arm.name}: the GPU is full ({said}); run again with fewer --jobs, or with {VARIABLE}=cpu"
+        ) from error
 
 
 @contextmanager
@@ -167,7 +180,7 @@ def _loop(pipe: Connection[Any, Any], job: Job, values: dict[str, Any], folder: 
     while True:
         try:
             arm = pipe.recv()
-            job(config, folder, arm, pipe.send)
+            _do(job, config, folder, arm, pipe.send)
             pipe.send(None)
         except (EOFError, BrokenPipeError):
             return

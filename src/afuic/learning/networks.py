@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from afuic.errors import ModelError
 from afuic.learning import architectures
+from afuic.learning.devices import CPU, device
 from afuic.learning.seeding import seeded
-from afuic.learning.vetting import vet
+from afuic.learning.vetting import check_device, vet
 from afuic.params import Params
 
 
@@ -18,7 +19,8 @@ class Network:
     ``name``: ``gn-small`` (16 to 64 pixels), ``resnet18``, ``densenet121`` (MONAI, from 64 pixels) or ``module:function``,
     which is called with ``channels=, size=, classes=`` and refused by ModelError where it breaks the contribution ledger (see
     ``vetting``). Tied parameters count once, under their first name. ``module`` is scratch space: its parameters are whatever
-    was trained last, it rests in eval mode, and it is not safe for use by several threads at once.
+    was trained last, it rests in eval mode, and it is not safe for use by several threads at once. It lies on ``device`` (see
+    ``devices``); all that is given and returned, on the CPU.
     """
 
     def __init__(self, name: str, channels: int, size: int, classes: int) -> None:
@@ -27,7 +29,10 @@ class Network:
         self._build = built_in or architectures.users(name)
         if built_in is None:
             vet(name, self._fresh, channels, size, classes)
-        self.module = self._fresh(0)
+        self.device = device()
+        self.module = self._fresh(0).to(self.device)
+        if self.device != CPU:
+            check_device(name, self.module, channels, size, self.device)
         self._places = _places(self.module)
         linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
         self.head = linear[-1] if linear else None
@@ -43,8 +48,10 @@ class Network:
 
     def forward(self, params: Params, images: Tensor) -> Tensor:
         """Logits [n, classes] in eval mode, differentiable in ``params``."""
-        placed = {place: params[name] for place, name in self._places.items()}
-        return torch.func.functional_call(self.module, placed, (images,), tie_weights=False)  # type: ignore[no-any-return]
+        there = self._there(params)
+        placed = {place: there[name] for place, name in self._places.items()}
+        out = torch.func.functional_call(self.module, placed, (images.to(self.device),), tie_weights=False)
+        return out.to(CPU)  # type: ignore[no-any-return]
 
     def features(self, params: Params, images: Tensor) -> Tensor:
         """The input [n, d] of ``head``, the last linear layer, in eval mode, differentiable in ``params``. ModelError: there is none."""
@@ -56,14 +63,18 @@ class Network:
             self.forward(params, images)
         finally:
             hook.remove()
-        return seen[-1]
+        return seen[-1].to(CPU)
 
     @torch.no_grad()
     def logits(self, params: Params, images: Tensor, batch: int = 256) -> Tensor:
         """Logits [n, classes] in eval mode without gradient, ``batch`` images at a time."""
         if not len(images):
             return torch.empty(0, self.classes)
-        return torch.cat([self.forward(params, part) for part in torch.split(images, batch)])
+        there = self._there(params)
+        return torch.cat([self.forward(there, part) for part in torch.split(images, batch)])
+
+    def _there(self, params: Params) -> dict[str, Tensor]:
+        return {name: tensor.to(self.device) for name, tensor in params.items()}
 
 
 def _places(module: nn.Module) -> dict[str, str]:

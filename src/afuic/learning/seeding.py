@@ -7,10 +7,15 @@ from contextlib import contextmanager
 
 import torch
 
+from afuic.learning.devices import CPU
+
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within the block torch's CPU stream starts at ``seed`` (0 to 2**63 - 1); after it, the stream is where it was."""
-    with torch.random.fork_rng(devices=[]):
+def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Within the block torch's streams of the CPU and of ``device`` start at ``seed`` (0 to 2**63 - 1); after it, they are as before."""
+    others = [] if device == CPU else [device]
+    with torch.random.fork_rng(devices=others, device_type=device.type):
         torch.default_generator.manual_seed(seed)
+        for other in others:
+            torch.get_device_module(other).manual_seed_all(seed)
         yield

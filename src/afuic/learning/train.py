@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from afuic.config import Training
 from afuic.errors import DataError, TaskStopped
+from afuic.learning.devices import CPU
 from afuic.learning.networks import Network
 from afuic.learning.seeding import seeded
 from afuic.params import Params, check_like
@@ -36,14 +37,16 @@ def local_update(
     module = network.module
     check_like(params, dict(module.named_parameters()), "model to train")
     seed = int(torch.randint(2**62, (), generator=generator))
-    with seeded(seed), _training(module):
-        sgd = _Sgd(module, params, training)
+    device = network.device
+    with seeded(seed, device), _training(module):
+        sgd = _Sgd(module, params, training, device)
         for index in batches(len(images), training.batch, training.steps, generator):
             if stop is not None and stop():
                 raise TaskStopped("local training was told to stop before its last batch; nothing of it is kept")
-            torch.autograd.backward(nn.functional.cross_entropy(module(images[index]), labels[index]))
+            loss = nn.functional.cross_entropy(module(images[index].to(device)), labels[index].to(device))
+            torch.autograd.backward(loss)
             sgd.step()
-    return {name: new.detach() - params[name].detach() for name, new in module.named_parameters()}
+    return {name: new - params[name].detach() for name, new in sgd.params().items()}
 
 
 def batches(n: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -86,16 +89,23 @@ class _Sgd:
     Weight decay reaches every parameter, whether the loss depends on it or not.
     """
 
-    def __init__(self, module: nn.Module, params: Params, training: Training) -> None:
+    def __init__(self, module: nn.Module, params: Params, training: Training, device: torch.device) -> None:
         self.training = training
-        self.weights = torch.cat([params[name].detach().flatten() for name, _ in module.named_parameters()])
+        self.shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        self.weights = torch.cat([params[name].detach().flatten() for name in self.shapes]).to(device)
         self.gradient = torch.zeros_like(self.weights)
         self.velocity = torch.zeros_like(self.weights)
-        sizes = [parameter.numel() for parameter in module.parameters()]
-        parts = zip(torch.split(self.weights, sizes), torch.split(self.gradient, sizes), strict=True)
-        for parameter, (weights, gradient) in zip(module.parameters(), parts, strict=True):
-            parameter.data = weights.view(parameter.shape)
-            parameter.grad = gradient.view(parameter.shape)
+        weights, gradients = self._parts(self.weights), self._parts(self.gradient)
+        for name, parameter in module.named_parameters():
+            parameter.data, parameter.grad = weights[name], gradients[name]
+
+    def params(self) -> dict[str, Tensor]:
+        """The weights as they are now, on the CPU."""
+        return self._parts(self.weights.to(CPU))
+
+    def _parts(self, vector: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(vector, [shape.numel() for shape in self.shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     @torch.no_grad()
     def step(self) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from afuic.errors import ModelError
+from afuic.learning.devices import VARIABLE
 from afuic.learning.seeding import seeded
 from afuic.params import Params
 from afuic.rng import torch_stream
@@ -88,6 +89,14 @@ def check_builds(name: str, fresh: Fresh, images: Tensor) -> None:
     moved = _forward(name, lambda x: torch.func.functional_call(other, params, (x,)), images)
     if not torch.equal(_forward(name, first, images), moved):
         raise ModelError(f"model {name}: equal parameters give different outputs; register every tensor that it uses")
+
+
+def check_device(name: str, module: nn.Module, channels: int, size: int, device: torch.device) -> None:
+    """The module, moved to ``device``, takes images there: it makes no tensors of its own on another."""
+    try:
+        _forward(name, module, torch.zeros(1, channels, size, size, device=device))
+    except ModelError as error:
+        raise ModelError(f"{error}, on {device}; make tensors on the device of the images, or set {VARIABLE}=cpu") from error
 
 
 def _buffers(module: nn.Module) -> dict[str, Tensor]:
