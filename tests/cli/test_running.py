@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from afuic.cli.common import tell_gpu
 from afuic.evaluate import results
+from afuic.learning import devices
+from tests import elsewhere
 
 SMALL = ("--set", 'methods=["afuic", "continue"]', "--jobs", 1)
 LONG = ("--set", "clock.horizon_s=100000.0", "--jobs", "2")
@@ -102,3 +105,19 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path):
     assert text.endswith(f"afuic: stopped; `afuic run --resume --out {out}` goes on\n")
     assert "Traceback" not in text
     assert not (out / "results.json").exists()
+
+
+@pytest.mark.parametrize("command", [("run", "demo-phantom"), ("bench", "run", "smoke")])
+def test_a_device_that_is_not_there_is_told_before_anything_is_begun(command, afuic_cli, tmp_path, monkeypatch):
+    monkeypatch.setenv(devices.VARIABLE, "cuda:99")
+    code, text = afuic_cli(*command, "--out", tmp_path / "run")
+    assert code == 2
+    assert text.startswith("afuic: AFUIC_DEVICE=cuda:99: PyTorch")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_is_told(monkeypatch, capsys):
+    tell_gpu()
+    monkeypatch.setenv(devices.VARIABLE, elsewhere.NAME)
+    tell_gpu()
+    assert capsys.readouterr().err == "afuic: networks compute on elsewhere:0; AFUIC_DEVICE=cpu changes that\n"

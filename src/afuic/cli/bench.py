@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from afuic.cli.common import SETTINGS, Jobs, Overrides, output
+from afuic.cli.common import SETTINGS, Jobs, Overrides, output, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def run(
     folder = out or Path("runs") / f"bench-{suite}"
     _tell_skipped(chosen)
     _ensure_data(chosen)
+    tell_gpu()
     done: set[str] = set()
     try:
         with benching(Console(stderr=True)) as show:

@@ -46,6 +46,14 @@ def needs_deploy(what: str) -> Iterator[None]:
         raise ConfigError(f"{error.name}: not installed, and needed to {what}; run: pip install 'afuic[deploy]'") from None
 
 
+def tell_gpu() -> None:
+    """Say on standard error that networks compute on a GPU, where they do."""
+    from afuic.learning import devices
+
+    if (gpu := devices.gpu()) is not None:
+        typer.echo(f"afuic: networks compute on {gpu}; {devices.VARIABLE}=cpu changes that", err=True)
+
+
 def output() -> Console:
     """Standard output, wide enough for the tables where it is not a terminal."""
     console = Console()

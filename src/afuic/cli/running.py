@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, load, output
+from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, load, output, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted, StoreError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
 
     check_options(config)
     _ensure_data(config)
+    tell_gpu()
     with following(Console(stderr=True)) as progress:
         results = experiment.run(config, folder, jobs=jobs or pool.cores(), resume=resume, progress=progress)
     page = pages.write(folder)
