@@ -16,7 +16,6 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 NAME = "elsewhere"
 STREAM = torch.Generator()
-DEVICE = torch.device("cpu")
 COPY, MOVE = torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default
 
 
@@ -72,11 +71,10 @@ class Elsewhere(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        stays = (
-            torch.device(kwargs.get("device") or NAME).type == NAME if func is MOVE else isinstance(args[0], cls | list | tuple)
-        )
+        leaves = func is MOVE and torch.device(kwargs.get("device") or NAME).type != NAME
+        leaves |= func is COPY and not isinstance(args[0], cls)
         if "device" in kwargs:
-            kwargs["device"] = DEVICE
+            kwargs["device"] = torch.device("cpu")
         if any(argument.name == "generator" for argument in func._schema.arguments):
             kwargs["generator"] = STREAM
         given, form = tree_flatten((args, kwargs))
@@ -85,7 +83,7 @@ class Elsewhere(Tensor):
         bare, named = tree_unflatten([x.held if isinstance(x, cls) else x for x in given], form)
         known = {id(x.held): x for x in given if isinstance(x, cls)}
         out = func(*bare, **named)
-        return tree_map(lambda t: known.get(id(t), cls(t)) if stays and isinstance(t, Tensor) else t, out)
+        return tree_map(lambda t: known.get(id(t), cls(t)) if isinstance(t, Tensor) and not leaves else t, out)
 
 
 def _empty(size: Any, stride: Any = None, *, dtype: Any = None, **_: object) -> Elsewhere:
