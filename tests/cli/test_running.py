@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from afuic.cli.common import tell_gpu
+from afuic.cli.running import _elsewhere
 from afuic.evaluate import results
 from afuic.learning import devices
 from tests import elsewhere
@@ -52,7 +54,17 @@ def test_a_changed_record_is_told(finished, afuic_cli, tmp_path):
     (tmp_path / "events.jsonl").write_text("".join(lines[:first] + lines[first + 1 :]))
     code, text = afuic_cli("replay", tmp_path, "--method", "continue", "--jobs", 1)
     assert code == 2
-    assert "afuic: " in text
+    assert text.endswith("lead to another model than the one the run ended with\n")
+
+
+def test_another_processor_is_named_where_a_replay_differs(finished, tmp_path, monkeypatch):
+    assert _elsewhere(finished[0]) == ""
+    values = json.loads((finished[0] / "results.json").read_text())
+    values["machine"]["processor"] = "Abacus"
+    (tmp_path / "results.json").write_text(json.dumps(values))
+    assert _elsewhere(tmp_path).startswith("; it ran on Abacus, and the last bits that ")
+    monkeypatch.setenv(devices.VARIABLE, elsewhere.NAME)
+    assert "that elsewhere:0 computes may differ" in _elsewhere(finished[0])
 
 
 def test_a_report_can_be_written_anew(finished, afuic_cli):

@@ -142,7 +142,21 @@ def replay(
         table.add_row(arm.arm, str(arm.events), _short(arm.expected), _short(arm.digest), verdict)
     output().print(table)
     if not all(arm.same for arm in arms):
-        raise StoreError(f"{folder}: the recorded events lead to another model than the one the run ended with")
+        raise StoreError(
+            f"{folder}: the recorded events lead to another model than the one the run ended with{_elsewhere(folder)}"
+        )
+
+
+def _elsewhere(folder: Path) -> str:
+    """What may explain it: the run was on another machine, whose last bits are its own."""
+    from afuic.engines import origin
+    from afuic.evaluate import results
+
+    ran, here = results.load(folder / "results.json").machine, origin.machine()
+    if all(ran.get(part) == here.get(part) for part in ("processor", "gpu")):
+        return ""
+    there, now = (f"{machine.get('gpu', machine['processor'])}" for machine in (ran, here))
+    return f"; it ran on {there}, and the last bits that {now} computes may differ: replay it there"
 
 
 def _short(digest: str) -> str:
