@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("AFUIC_DEVICE", "cpu")
+os.environ["AFUIC_DEVICE"] = "cpu"

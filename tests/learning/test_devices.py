@@ -26,10 +26,10 @@ def there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(devices.VARIABLE, elsewhere.NAME)
 
 
-def both(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Network, Network]:
+def both(name: str, monkeypatch: pytest.MonkeyPatch, other: str = elsewhere.NAME) -> tuple[Network, Network]:
     """The network on the CPU and on the other device."""
     here = Network(name, 3, 16, 4)
-    monkeypatch.setenv(devices.VARIABLE, elsewhere.NAME)
+    monkeypatch.setenv(devices.VARIABLE, other)
     return here, Network(name, 3, 16, 4)
 
 
@@ -129,9 +129,7 @@ def test_what_cannot_be_had_is_refused(said: str, reason: str, monkeypatch: pyte
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 def test_a_gpu_gives_the_numbers_of_the_cpu_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Network("gn-small", 3, 16, 4)
-    monkeypatch.setenv(devices.VARIABLE, "cuda")
-    there = Network("gn-small", 3, 16, 4)
+    here, there = both("gn-small", monkeypatch, "cuda")
     params = here.initial(torch_stream(0))
     torch.testing.assert_close(there.logits(params, IMAGES), here.logits(params, IMAGES), rtol=1e-4, atol=1e-5)
     delta = local_update(there, params, IMAGES, LABELS, TRAINING, torch_stream(1))
