@@ -10,7 +10,8 @@ forget accuracy, forget loss and population MIA; distance of outputs to the retr
 
 Writes results/choose-ROUND.json. Earlier rounds, each with its candidates: choose-first.json (30 on BloodMNIST alone, decision 0008),
 choose-second.json (20, healing at 0.002, one seed of BloodMNIST), choose-third.json (decision 0009), choose-fourth.json (whole and
-patients, decision 0010), choose-fifth.json (decision 0019; its option is not in the code).
+patients, decision 0010), choose-fifth.json and choose-sixth.json (decisions 0019 and 0020; their options
+are not in the code).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from common import origin  # type: ignore[import-not-found]
 from federations import FEDERATIONS  # type: ignore[import-not-found]
 
 from afuic import config
+from afuic.bench.preparing import PREPARE
 from afuic.bench.suites import asked
 from afuic.config import Config
 from afuic.data import Dataset, load
@@ -41,6 +43,7 @@ from afuic.rng import stream
 TRIALS = (("organamnist", 100), ("ham10000-rosendahl", 100), ("ham10000-vienna_dias", 100), ("bloodmnist", 101))
 PATIENTS = (("bloodmnist", 100), ("ham10000-vidir_modern", 100))
 ROWS = (("bloodmnist", 100), ("bloodmnist", 101), ("organamnist", 100))
+HOLDERS = (("bloodmnist", 100), ("bloodmnist", 101), ("bloodmnist", 102))
 REFERENCES = 2
 PLAYED = 0.1
 BASE = (
@@ -68,22 +71,28 @@ IN_A_ROW: dict[str, dict[str, Any]] = {
     "healing is kept": {"server_steps": "keep"},
     "healing is removed, 1200 steps": {"server_steps": "remove", "heal": {"steps": 1200}},
 }
+UNTAUGHT: dict[str, dict[str, Any]] = {
+    "untaught classes imitated": {"untaught": "imitate"},
+    "untaught classes left out": {"untaught": "omit"},
+}
 PATIENTS_IN_A_ROW = {name: IN_A_ROW[name] for name in ("healing is removed", "healing is kept")}
 FIVE = (*BASE, "data.partition.clients=10", *asked(1200, 1320, 1440, 1560, 1680, after_s=600))
 
 
 @dataclass(frozen=True)
 class Round:
-    """What is tried, on which federations and seeds, with which overrides of the configuration."""
+    """What is tried, on which federations and seeds, with which overrides of the configuration and what they find out from the data."""
 
     federations: tuple[tuple[str, int], ...]
     base: tuple[str, ...]
     candidates: dict[str, dict[str, Any]]
+    prepare: str | None = None
 
 
 ROUNDS = {
     "whole": Round(TRIALS, BASE, CANDIDATES),
     "patients": Round(PATIENTS, (*BASE, "requests.0.patients=10", "data.trigger=none"), FORMS),
+    "holder": Round(HOLDERS, (*BASE, "data.partition.kind=site"), UNTAUGHT, "only-holder"),
     "row": Round(ROWS, FIVE, IN_A_ROW),
     "patients-row": Round(
         ROWS, (*FIVE, "data.trigger=none", *(f"requests.{i}.patients=10" for i in range(5))), PATIENTS_IN_A_ROW
@@ -106,7 +115,10 @@ def main() -> None:
         trials: dict[str, list[dict[str, Any]]] = {c: [] for c in names}
         for federation, seed in tried.federations:
             folder = given.work / f"{name}-{federation}-{seed}"
-            _run(folder, _config(federation, seed, tried.base), names, given.jobs)
+            cfg = _config(federation, seed, tried.base)
+            if tried.prepare:
+                cfg = _config(federation, seed, (*tried.base, *PREPARE[tried.prepare](cfg, given.work)))
+            _run(folder, cfg, names, given.jobs)
             for candidate in names:
                 trials[candidate].append({"federation": federation, "seed": seed, **score(folder, candidate)})
             write(given.out / f"choose-{name}.json", tried, trials)
@@ -127,7 +139,7 @@ def trial(cfg: Config, folder: Path, arm: Arm, progress: Any) -> None:
 
 
 def _options(name: str) -> dict[str, Any]:
-    return (CANDIDATES | FORMS | IN_A_ROW | {"ahead": {"ahead": AHEAD}}).get(name, {})
+    return (CANDIDATES | FORMS | IN_A_ROW | UNTAUGHT | {"ahead": {"ahead": AHEAD}}).get(name, {})
 
 
 @functools.lru_cache(maxsize=1)
@@ -154,7 +166,7 @@ def score(folder: Path, name: str) -> dict[str, Any]:
     found, references = outcome(folder, name), [outcome(folder, arm.name) for arm in _references()]
     out: dict[str, Any] = {"latency_s": found["latency_s"], "server_s": found["account"]["server_s"]}
     for phase in ("released", "final"):
-        for measure in ("accuracy", "auroc", "forget_accuracy", "forget_loss", "mia_auc"):
+        for measure in ("accuracy", "auroc", "ece", "forget_accuracy", "forget_loss", "mia_auc"):
             reference = np.mean([r["phases"][phase][measure] for r in references])
             out[f"{phase} {measure}"] = found["phases"][phase][measure] - float(reference)
         probs = [measured_probs(folder, arm.name, phase) for arm in _references()]

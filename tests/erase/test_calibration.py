@@ -174,3 +174,15 @@ def test_the_images_held_out_teach_nothing() -> None:
     first, second = (calibrate(forward, model(1), (model(2),), x, spec, identity, torch_stream(0)) for x in (data, other))
     assert digest(first.model) == digest(second.model)
     assert first.gap != second.gap
+
+
+def test_classes_left_out_are_not_imitated_and_the_others_are() -> None:
+    teacher, spec = model(2), Calibration(steps=400, batch=40, lr=0.05, gain=None)
+    student = calibrate(
+        forward, model(1), (teacher,), images(0), spec, medical(Augmentation()), torch_stream(0, "calibrate"), (1,)
+    ).model
+    out, taught = (forward(m, images(0)).softmax(1) for m in (student, teacher))
+    assert taught[:, 1].mean() > 0.1
+    assert out[:, 1].mean() < 0.02
+    taught[:, 1] = 0
+    assert (out - taught / taught.sum(1, keepdim=True)).abs().mean() < 0.05

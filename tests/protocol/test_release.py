@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 from rule_sets import rules
 from world import World, values, vector
 
@@ -490,3 +493,70 @@ def test_retraining_counts_what_waited_in_the_buffer() -> None:
     world.erase("r", "a")
     assert lost(world) == [1]
     assert world.state.buffer == ()
+
+
+# -- classes that nobody who stays has taught -------------------------------------------------------------------------
+
+
+def two_classes(clients: str = "ab", **options: object) -> World:
+    """A model whose rows are classes: a pulls both up, b only the first."""
+    made = rules(
+        "afuic", {"heal": HEAL, "guard": {"versions": 4, "calibration": HEAL}, "patients_client": {"bound": 1000.0}} | options
+    )
+    world = World(replace(made, head="w"), clients, {"w": torch.zeros(2, 2)})
+    put(world, "a", [[2, 2], [4, 4]])
+    put(world, "b", [[2, 2], [-4, -4]])
+    return world
+
+
+def put(world: World, client: str, rows: list[list[float]]) -> None:
+    world.go(events.UpdateArrived, world.open_task(client).task, client, {"w": torch.tensor(rows, dtype=torch.float32)})
+
+
+def test_what_only_the_leaver_taught_is_not_taught_again() -> None:
+    world = two_classes()
+    world.erase("r", "a")
+    assert world.last(effects.Calibrate).omitted == (1,)
+    world.calibrate(0, 0)
+    put(world, "b", [[1, 1], [-1, -1]])
+    guard = world.last(effects.Calibrate)
+    assert (guard.purpose, guard.omitted) == ("guard", (1,))
+
+
+@pytest.mark.parametrize("leaver", ["b", "c"])
+def test_a_class_that_somebody_who_stays_taught_is_imitated(leaver: str) -> None:
+    world = two_classes("abc")
+    put(world, "c", [[-1, -1], [3, 3]])
+    world.erase("r", leaver)
+    assert world.last(effects.Calibrate).omitted == ()
+
+
+def test_nothing_is_left_out_while_somebody_has_yet_to_contribute() -> None:
+    world = two_classes("abc")
+    world.erase("r", "a")
+    assert world.last(effects.Calibrate).omitted == ()
+
+
+def test_nothing_is_left_out_for_patients_whose_hospital_stays() -> None:
+    world = two_classes()
+    world.erase("r", "a", 1)
+    assert world.last(effects.Calibrate).omitted == ()
+
+
+def test_untaught_classes_may_be_imitated() -> None:
+    world = two_classes(untaught="imitate")
+    world.erase("r", "a")
+    assert world.last(effects.Calibrate).omitted == ()
+
+
+def test_healing_ahead_leaves_out_what_its_client_alone_taught() -> None:
+    made = rules("afuic", {"heal": HEAL, "guard": NO_GUARD}, ahead=True)
+    world = World(replace(made, head="w"), "ab", {"w": torch.zeros(2, 2)})
+    put(world, "b", [[2, 2], [-4, -4]])
+    put(world, "a", [[2, 2], [4, 4]])
+    seen = {}
+    while (job := world.state.ahead) is not None:
+        seen[job.client] = world.last(effects.Calibrate).omitted
+        world.calibrate(0, 0)
+    assert seen["a"] == (1,)
+    assert seen["b"] == ()

@@ -39,7 +39,8 @@ class Laboratory:
 
     def rules(self, method: str) -> Rules:
         """The protocol's rules under a method. What has to be kept ready is the same for all, so that they share one past."""
-        return rules_of(self.config, method, calibration=len(self.federation.calibration) > 0, clients=self.federation.clients)
+        calibration, clients = len(self.federation.calibration) > 0, self.federation.clients
+        return rules_of(self.config, method, calibration=calibration, clients=clients, head=self.network.head_weight)
 
     def requests(self) -> tuple[EraseRequested, ...]:
         """The erasure requests, in order. Of the patients only a salted digest and their number is said."""

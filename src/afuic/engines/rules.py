@@ -10,10 +10,11 @@ from afuic.protocol import Rules
 from afuic.rng import stream
 
 
-def rules_of(config: Config, method: str, *, calibration: bool, clients: Iterable[str]) -> Rules:
+def rules_of(config: Config, method: str, *, calibration: bool, clients: Iterable[str], head: str | None) -> Rules:
     """The rules under ``method``, with all kept ready that any method of the configuration needs.
 
-    ``calibration``: whether the server holds images; ``clients``: who takes part, in a fixed order, for methods that train in clusters.
+    ``calibration``: whether the server holds images; ``clients``: who takes part, in a fixed order, for methods that train in clusters;
+    ``head``: the network's ``head_weight``.
     """
     needs = [configured(config, name).needs for name in config.methods]
     own = configured(config, method)
@@ -26,6 +27,7 @@ def rules_of(config: Config, method: str, *, calibration: bool, clients: Iterabl
         ahead=getattr(own.options, "ahead", None),
         history=any(n.history for n in needs),
         clusters=_clusters(config, own, clients),
+        head=head,
     )
 
 

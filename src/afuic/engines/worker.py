@@ -109,7 +109,7 @@ class Worker:
         phi = self._oracle() if job.oracle else medical(job.spec.augmentation)
         images = self.federation.calibration
         generator = self._stream("calibrate", job.job)
-        return calibrate(self.network.forward, job.student, job.teachers, images, job.spec, phi, generator)
+        return calibrate(self.network.forward, job.student, job.teachers, images, job.spec, phi, generator, job.omitted)
 
     def retained(self, client: str, epoch: int) -> ClientData:
         """The client's images without those of patients withdrawn by ``epoch``."""

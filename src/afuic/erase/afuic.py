@@ -26,6 +26,9 @@ class Options(Section):
     server_steps: Literal["remove", "keep"] = Field(
         "keep", description="what becomes of server steps whose teacher contained c"
     )
+    untaught: Literal["omit", "imitate"] = Field(
+        "omit", description="classes that nobody who stays ever taught, in the teacher's answers"
+    )
     ahead: Calibration | None = Field(
         None, description="how to heal ahead of any request while the server is idle; none: do not"
     )
@@ -52,6 +55,7 @@ def plan(options: Options, ask: Ask) -> Plan:
         guard=options.guard if ask.calibration else options.guard.model_copy(update={"calibration": None}),
         carriers=options.carriers,
         oracle=options.oracle,
+        omit_untaught=options.untaught == "omit",
     )
     if ask.whole or options.patients == "remove":
         return removal

@@ -98,14 +98,17 @@ def calibrate(
     spec: Calibration,
     phi: Augment,
     generator: torch.Generator,
+    omitted: tuple[int, ...] = (),
 ) -> Calibrated:
     """Calibrate ``student``. ``teachers`` are averaged in probability; without any, the distillation term is left out.
 
-    images: float32 [m, c, h, w], m ≥ 1, unlabelled. A pure function of its arguments and the generator's state.
+    images: float32 [m, c, h, w], m ≥ 1, unlabelled. ``omitted``: classes that the teachers' answers leave out, the others scaled up to 1.
+    A pure function of its arguments and the generator's state.
     """
     held = spec.held_out(len(images)) if teachers else 0
-    judge = _Gap(forward, teachers, images[:held]) if held else None
-    walk = _Walk(forward, student, teachers, images[held:], spec, phi, generator)
+    taught = _Teaching(forward, teachers, omitted)
+    judge = _Gap(taught, images[:held]) if held else None
+    walk = _Walk(taught, student, images[held:], spec, phi, generator)
     before = gap = judge.of(student) if judge else None
     while walk.steps < spec.steps and (gap is None or gap > spec.enough):
         walk.stretch(min(spec.check, spec.steps - walk.steps) if judge else spec.steps)
@@ -115,12 +118,38 @@ def calibrate(
     return Calibrated(walk.model(), walk.steps, None if before is None or gap is None else (before, gap))
 
 
+@dataclass(frozen=True)
+class _Teaching:
+    """What the teachers say, without the classes left out."""
+
+    forward: Forward
+    teachers: tuple[Params, ...]
+    omitted: tuple[int, ...]
+
+    @torch.no_grad()
+    def labels(self, images: torch.Tensor) -> torch.Tensor:
+        """Probabilities [m, classes], the mean over the teachers."""
+        parts = [torch.stack([self._answers(t, x) for t in self.teachers]).mean(0) for x in torch.split(images, CHUNK)]
+        return torch.cat(parts)
+
+    def once(self, views: Views, plan: list[torch.Tensor]) -> torch.Tensor:
+        """The same for every view, computed only for those that the plan uses; NaN elsewhere."""
+        used = torch.unique(torch.cat(plan))
+        taught = torch.cat([self.labels(views[part]) for part in torch.split(used, CHUNK)])
+        return taught.new_full((len(views), taught.shape[1]), torch.nan).index_copy(0, used, taught)
+
+    def _answers(self, teacher: Params, images: torch.Tensor) -> torch.Tensor:
+        logits = self.forward(teacher, images)
+        left_out = torch.tensor(self.omitted, dtype=torch.int64)
+        return logits.index_fill(1, left_out, -torch.inf).softmax(dim=1) if self.omitted else logits.softmax(dim=1)
+
+
 class _Gap:
     """Mean KL(teachers ‖ model) on held-out images, in nats."""
 
-    def __init__(self, forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor) -> None:
-        self.forward, self.images = forward, images
-        self.target = _soft_labels(forward, teachers, images)
+    def __init__(self, taught: _Teaching, images: torch.Tensor) -> None:
+        self.forward, self.images = taught.forward, images
+        self.target = taught.labels(images)
 
     def of(self, model: Params) -> float:
         with torch.no_grad():
@@ -132,22 +161,21 @@ class _Walk:
 
     def __init__(
         self,
-        forward: Forward,
+        taught: _Teaching,
         student: Params,
-        teachers: tuple[Params, ...],
         images: torch.Tensor,
         spec: Calibration,
         phi: Augment,
         generator: torch.Generator,
     ) -> None:
-        self.forward, self.teachers, self.views = forward, teachers, Views(images, spec.turned)
+        self.forward, self.taught, self.views = taught.forward, taught, Views(images, spec.turned)
         self.spec, self.phi, self.generator = spec, phi, generator
         self.leaf = {name: student[name].clone().requires_grad_() for name in sorted(student)}
         self.average = {name: leaf.detach().clone() for name, leaf in self.leaf.items()} if spec.gain else None
         self.optimizer, self.schedule = _optimizer(list(self.leaf.values()), spec)
         self.plan = list(_batches(len(self.views), spec, generator))
-        taught = bool(teachers) and spec.distil and not spec.augmented
-        self.soft = _taught_once(forward, teachers, self.views, self.plan) if taught else None
+        once = bool(taught.teachers) and spec.distil and not spec.augmented
+        self.soft = taught.once(self.views, self.plan) if once else None
         self.steps = 0
 
     def stretch(self, steps: int) -> None:
@@ -162,9 +190,9 @@ class _Walk:
 
     def _step(self, index: torch.Tensor) -> None:
         batch, target = self.views[index], None if self.soft is None else self.soft[index]
-        if self.teachers and self.spec.distil and self.spec.augmented:
+        if self.taught.teachers and self.spec.distil and self.spec.augmented:
             batch = self.phi(batch, self.generator)
-            target = _soft_labels(self.forward, self.teachers, batch)
+            target = self.taught.labels(batch)
         self.optimizer.zero_grad()
         loss = _objective(self.forward, self.leaf, batch, target, self.spec, self.phi, self.generator)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -198,19 +226,6 @@ def _objective(
         anchor = logits.detach().softmax(dim=1)
         loss = loss + spec.invariance * divergence(anchor, forward(leaf, phi(batch, generator)))
     return loss + 0.0 * logits.sum()
-
-
-def _soft_labels(forward: Forward, teachers: tuple[Params, ...], images: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        parts = [torch.stack([forward(t, x).softmax(dim=1) for t in teachers]).mean(0) for x in torch.split(images, CHUNK)]
-    return torch.cat(parts)
-
-
-def _taught_once(forward: Forward, teachers: tuple[Params, ...], views: Views, plan: list[torch.Tensor]) -> torch.Tensor:
-    """The teachers' probabilities for every view, computed only for those that the plan uses; NaN elsewhere."""
-    used = torch.unique(torch.cat(plan))
-    taught = torch.cat([_soft_labels(forward, teachers, views[part]) for part in torch.split(used, CHUNK)])
-    return taught.new_full((len(views), taught.shape[1]), torch.nan).index_copy(0, used, taught)
 
 
 def _batches(count: int, spec: Calibration, generator: torch.Generator) -> Iterator[torch.Tensor]:

@@ -73,6 +73,7 @@ class Plan:
     ``fallback``: the plan when the client has not answered by ``deadline_s``; None: the request fails.
     ``procedure``: training pauses and this decides, round after round, until it has a model, which is then healed (where ``heal`` is
     set) and overwrites the paused one (``merge`` "replace").
+    ``omit_untaught``: the server's teachers are not imitated in classes that nobody who stays has ever taught (``untaught``).
     """
 
     merge: Merge
@@ -90,6 +91,7 @@ class Plan:
     restart_s: float = 0.0
     cluster: bool = False
     oracle: bool = False
+    omit_untaught: bool = False
 
     @property
     def directions(self) -> bool:

@@ -36,6 +36,8 @@ class Network:
         self._places = _places(self.module)
         linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
         self.head = linear[-1] if linear else None
+        weights = {id(parameter): name for name, parameter in self.module.named_parameters() if len(parameter) == classes}
+        self.head_weight = None if self.head is None else weights.get(id(self.head.weight))
 
     def _fresh(self, seed: int) -> nn.Module:
         with seeded(seed):

@@ -67,7 +67,9 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Calibrate ``student`` at the server with ``teachers``; ``purpose`` is "heal" or "guard"."""
+    """Calibrate ``student`` at the server; ``purpose`` is "heal", "guard" or "ahead". The answers of ``teachers`` leave the classes
+    ``omitted`` out.
+    """
 
     job: str
     purpose: str
@@ -75,6 +77,7 @@ class Calibrate:
     teachers: tuple[Params, ...]
     spec: Calibration
     oracle: bool
+    omitted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

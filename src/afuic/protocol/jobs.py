@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from afuic.erase.ledger import Contributor
-from afuic.erase.method import Ask
+from afuic.erase.ledger import Contributor, contributor
+from afuic.erase.method import Ask, Plan
+from afuic.erase.untaught import untaught
 from afuic.params import Params, add, sub
 from afuic.protocol.effects import Calibrate
 from afuic.protocol.requests import Phase, Record
@@ -45,7 +46,8 @@ def start_heal(turn: Turn) -> None:
     student = base
     for shadow in shadows:
         student = add(student, shadow.delta)
-    turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle))
+    omitted = _omitted(turn, first.plan, gone)
+    turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle, omitted))
 
 
 def start_guard(turn: Turn) -> None:
@@ -59,7 +61,8 @@ def start_guard(turn: Turn) -> None:
     contained = (*turn.state.contained(), *record.taught_by) if record.teachers else turn.state.contained()
     job = Job(turn.next_job("guard"), "guard", (record.id,), turn.state.model, contained)
     turn.set(guard=job, guarded_version=turn.state.version)
-    turn.emit(Calibrate(job.id, "guard", job.base, record.teachers, spec, record.plan.oracle))
+    omitted = _omitted(turn, record.plan, ()) if record.teachers else ()
+    turn.emit(Calibrate(job.id, "guard", job.base, record.teachers, spec, record.plan.oracle, omitted))
 
 
 def start_ahead(turn: Turn) -> None:
@@ -71,13 +74,13 @@ def start_ahead(turn: Turn) -> None:
     name = min(due, key=lambda n: due[n], default=None)
     if name is None or due[name] >= state.version:
         return
-    answer = turn.rules.method.plan(Ask(True, True, True, turn.t)).answer
-    base, before = _without(turn, state.epochs(name), answer), state.shadows.get(name)
+    plan, gone = turn.rules.method.plan(Ask(True, True, True, turn.t)), state.epochs(name)
+    base, before = _without(turn, gone, plan.answer), state.shadows.get(name)
     contained = state.contained()
     job = Job(turn.next_job("ahead"), "ahead", (), base, contained, name, state.version)
     turn.set(ahead=job)
     student = base if before is None else add(base, before.delta)
-    turn.emit(Calibrate(job.id, "ahead", student, (state.model,), spec, False))
+    turn.emit(Calibrate(job.id, "ahead", student, (state.model,), spec, False, _omitted(turn, plan, gone)))
 
 
 def _together(waiting: list[Record]) -> list[Record]:
@@ -97,6 +100,15 @@ def _alone(record: Record) -> bool:
 def _without(turn: Turn, gone: Sequence[Contributor], answer: bool) -> Params:
     model = sub(turn.state.model, turn.state.ledger.of(gone))
     return sub(model, turn.state.ledger.answerable(gone)) if answer else model
+
+
+def _omitted(turn: Turn, plan: Plan, gone: Sequence[Contributor]) -> tuple[int, ...]:
+    """The classes that only those ``gone`` have taught. None while anybody who takes part has yet to show what it teaches."""
+    state, head = turn.state, turn.rules.head
+    if head is None or not plan.omit_untaught:
+        return ()
+    present = {contributor(client.name, client.epoch) for client in state.active()}
+    return untaught(state.ledger, sorted((present | state.ledger.clients.keys()) - set(gone)), head)
 
 
 def _shadows(turn: Turn, batch: list[Record]) -> list[Shadow]:

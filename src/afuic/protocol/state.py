@@ -21,6 +21,8 @@ class Rules:
     """What does not change during a run. ``average`` and ``last_models`` say which teachers have to be kept ready, ``history`` whether
     every update applied is kept. ``clusters``: each client's cluster, where clusters train apart; None: all train one model.
 
+    ``head``: the weight of the network's last linear layer, by name, one row a class; None: it has none.
+
     ``ahead``: how the server heals ahead of any request, one client after the other, while it has nothing else to do; None: it does not.
     """
 
@@ -32,6 +34,7 @@ class Rules:
     ahead: Calibration | None = None
     history: bool = False
     clusters: Mapping[str, int] | None = None
+    head: str | None = None
 
 
 @dataclass(frozen=True)

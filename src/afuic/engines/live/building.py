@@ -29,7 +29,8 @@ def rules(settings: Server) -> Rules:
     alone = config.model_copy(update={"methods": (method,)})
     check_options(alone)
     clients = [hospital.name for hospital in settings.hospitals]
-    return rules_of(alone, method, calibration=settings.calibration is not None, clients=clients)
+    head = _network(config, settings.images).head_weight
+    return rules_of(alone, method, calibration=settings.calibration is not None, clients=clients, head=head)
 
 
 def worker(settings: Server) -> Worker:
@@ -40,8 +41,11 @@ def worker(settings: Server) -> Worker:
 def worker_of(config: Config, images: Images, calibration: Path | None) -> Worker:
     """A worker without any hospital's images, on one thread: the number of threads would show in the last bits."""
     torch.set_num_threads(1)
-    network = Network(config.model.name, images.channels, images.size, len(images.class_names))
-    return Worker(config, _federation(config, images, calibration), network, patients={})
+    return Worker(config, _federation(config, images, calibration), _network(config, images), patients={})
+
+
+def _network(config: Config, images: Images) -> Network:
+    return Network(config.model.name, images.channels, images.size, len(images.class_names))
 
 
 def _federation(config: Config, images: Images, calibration: Path | None) -> Federation:
