@@ -186,3 +186,13 @@ def test_classes_left_out_are_not_imitated_and_the_others_are() -> None:
     assert out[:, 1].mean() < 0.02
     taught[:, 1] = 0
     assert (out - taught / taught.sum(1, keepdim=True)).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_gap_of_a_model_to_itself_is_not_below_zero(seed: int) -> None:
+    teacher = model(seed)
+    done = calibrate(
+        forward, teacher, (teacher,), images(seed, 200), Calibration(), medical(Augmentation()), torch_stream(seed)
+    )
+    assert done.gap is not None
+    assert min(done.gap) >= 0

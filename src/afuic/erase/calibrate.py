@@ -152,8 +152,9 @@ class _Gap:
         self.target = taught.labels(images)
 
     def of(self, model: Params) -> float:
+        """Never below 0, which rounding can give where the two are the same."""
         with torch.no_grad():
-            return float(divergence(self.target, self.forward(model, self.images)))
+            return max(0.0, float(divergence(self.target, self.forward(model, self.images))))
 
 
 class _Walk:
