@@ -184,3 +184,16 @@ def test_an_unknown_name_lists_the_choices(name: str) -> None:
 def test_a_module_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ModelError, match="cannot be imported"):
         Network("no_such_module:build", 3, 28, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("gn-small", "10.weight"),
+        ("user_networks:positions", "head.weight"),
+        ("user_networks:convolution", None),
+        ("user_networks:scaled", None),
+    ],
+)
+def test_the_heads_weight_is_named_where_it_has_a_row_for_each_class(name: str, weight: str | None) -> None:
+    assert Network(name, 3, 16, 4).head_weight == weight

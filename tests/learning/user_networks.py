@@ -48,6 +48,23 @@ def shared(channels: int, size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.Linear(pixels, classes))
 
 
+class Scaled(nn.Module):
+    """A parameter without dimensions, and a last linear layer that is not the output."""
+
+    def __init__(self, pixels: int, classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(pixels, 2 * classes)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        first, second = self.head(images.flatten(1)).chunk(2, dim=1)
+        return self.scale * torch.maximum(first, second)
+
+
+def scaled(channels: int, size: int, classes: int) -> nn.Module:
+    return Scaled(channels * size * size, classes)
+
+
 def batch_norm(channels: int, size: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.BatchNorm2d(channels), linear(channels, size, classes))
 

@@ -36,8 +36,13 @@ class Network:
         self._places = _places(self.module)
         linear = [module for module in self.module.modules() if isinstance(module, nn.Linear)]
         self.head = linear[-1] if linear else None
-        weights = {id(parameter): name for name, parameter in self.module.named_parameters() if len(parameter) == classes}
-        self.head_weight = None if self.head is None else weights.get(id(self.head.weight))
+        self.head_weight = self._head_weight()
+
+    def _head_weight(self) -> str | None:
+        """The name of the head's weight, where it has a row for each class."""
+        if self.head is None or self.head.out_features != self.classes:
+            return None
+        return next((name for name, parameter in self.module.named_parameters() if parameter is self.head.weight), None)
 
     def _fresh(self, seed: int) -> nn.Module:
         with seeded(seed):
