@@ -140,8 +140,9 @@ class _Teaching:
 
     def _answers(self, teacher: Params, images: torch.Tensor) -> torch.Tensor:
         logits = self.forward(teacher, images)
-        left_out = torch.tensor(self.omitted, dtype=torch.int64)
-        return logits.index_fill(1, left_out, -torch.inf).softmax(dim=1) if self.omitted else logits.softmax(dim=1)
+        if self.omitted:
+            logits = logits.index_fill(1, torch.tensor(self.omitted), -torch.inf)
+        return logits.softmax(dim=1)
 
 
 class _Gap:

@@ -24,10 +24,12 @@ def untaught(ledger: Ledger, names: Iterable[Contributor], head: str) -> tuple[i
 
     ``head``: the weight [classes, d] of the last linear layer. None are found where a name has contributed nothing yet, or nobody is named.
     """
-    rows = [ledger.clients[name][head] if name in ledger.clients else None for name in names]
-    if not rows or any(row is None or not row.any() for row in rows):
+    names = tuple(names)
+    if not names or any(name not in ledger.clients for name in names):
         return ()
-    up = torch.stack([row.clamp(min=0).sum(dim=1) for row in rows if row is not None])
-    moved = torch.stack([row.abs().sum(dim=1) for row in rows if row is not None])
+    rows = torch.stack([ledger.clients[name][head] for name in names])
+    up, moved = rows.clamp(min=0).sum(dim=2), rows.abs().sum(dim=2)
+    if not moved.any(dim=1).all():
+        return ()
     never = (moved > 0) & (up <= SHARE * moved)
     return tuple(int(index) for index in never.all(dim=0).nonzero().flatten())
