@@ -10,8 +10,7 @@ forget accuracy, forget loss and population MIA; distance of outputs to the retr
 
 Writes results/choose-ROUND.json. Earlier rounds, each with its candidates: choose-first.json (30 on BloodMNIST alone, decision 0008),
 choose-second.json (20, healing at 0.002, one seed of BloodMNIST), choose-third.json (decision 0009), choose-fourth.json (whole and
-patients, decision 0010), choose-fifth.json and choose-sixth.json (decisions 0019 and 0020; their options
-are not in the code).
+patients, decision 0010), choose-fifth.json and choose-sixth.json (decisions 0019 and 0020; their options are not in the code).
 """
 
 from __future__ import annotations
