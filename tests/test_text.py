@@ -1,0 +1,51 @@
+"""Hidden characters are found where text comes in and escaped where it goes out."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afuic import text
+
+
+@pytest.mark.parametrize(
+    ("given_text", "escaped"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("a\x9bb", "a\\x9bb"),  # C1: a terminal reads it as the start of a command
+        ("abc\u202edef", "abc\\u202edef"),
+        ("two\u2028lines", "two\\u2028lines"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("tag\U000e0041", "tag\\U000e0041"),
+        ("half\ud800", "half\\ud800"),
+        ("Zoë\nBÄR", "Zoë\\x0aBÄR"),
+    ],
+)
+def test_what_nobody_sees_is_found_and_escaped(given_text: str, escaped: str) -> None:
+    assert text.hidden(given_text)
+    assert text.shown(given_text) == escaped
+
+
+def test_the_place_and_the_name_are_told() -> None:
+    assert text.hidden("ab\u202e") == "U+202E (RIGHT-TO-LEFT OVERRIDE) at character 3"
+    assert text.hidden("\x07") == "U+0007 at character 1"
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    for line in ("hospital-3", "Zoë Müller", "東京 病院", "مستشفى", "a b"):
+        assert text.hidden(line) is None
+        assert text.shown(line) == line
+
+
+def test_two_spellings_become_one() -> None:
+    assert text.normal(" Zoe\u0308 ") == text.normal("Zoë") == "Zoë"
+
+
+@given(st.text(st.characters()))
+def test_nothing_hidden_is_left(line: str) -> None:
+    assert text.hidden(text.shown(line)) is None
+    assert len(text.shown(line).splitlines()) <= 1
+    assert all(unicodedata.category(char) not in text.HIDDEN for char in text.shown(line))
