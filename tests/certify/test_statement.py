@@ -131,7 +131,9 @@ def test_what_is_not_so_is_not_certified(name: str) -> None:
 def test_signed_bytes_of_another_form_are_refused() -> None:
     made = statement(FACTS)
     with pytest.raises(CertificateError, match="predicateType"):
-        parse(canonical(made | {"predicateType": "urn:afuic:erasure:v2"}))
+        parse(canonical(made | {"predicateType": "urn:afuic:erasure:v3"}))
+    with pytest.raises(CertificateError, match="v1, a form that was never released"):
+        parse(canonical(made | {"predicateType": "urn:afuic:erasure:v1"}))
     with pytest.raises(CertificateError, match="note"):
         parse(canonical(made | {"note": "all is well"}))
     with pytest.raises(CertificateError, match="canonical"):

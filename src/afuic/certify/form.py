@@ -16,7 +16,9 @@ from pydantic.alias_generators import to_camel
 from afuic.certify.canonical import canonical, sha256
 
 STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "urn:afuic:erasure:v1"
+PREDICATE = "urn:afuic:erasure:v2"
+EARLIER = "urn:afuic:erasure:v1"
+"""The form before the first release: nobody has certificates of it that count, and none is read."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
@@ -252,7 +254,7 @@ class Statement(Part):
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: tuple[Subject]
-    predicate_type: Literal["urn:afuic:erasure:v1"]
+    predicate_type: Literal["urn:afuic:erasure:v2"]
     predicate: Predicate
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ def statement(facts: Facts) -> dict[str, Any]:
         return form.Statement(
             type="https://in-toto.io/Statement/v1",
             subject=(_subject(facts),),
-            predicate_type="urn:afuic:erasure:v1",
+            predicate_type="urn:afuic:erasure:v2",
             predicate=_predicate(facts, facts.request.released_at),
         ).document()
     except ValidationError as error:
@@ -39,6 +39,7 @@ def parse(payload: bytes) -> form.Statement:
     """The statement in signed bytes; CertificateError where they are another form, contradict themselves or are written in another way."""
     try:
         values = json.loads(payload)
+        _of_this_form(values)
         found = form.Statement.model_validate(values)
         same = canonical(found.document()) == payload
     except ValidationError as error:
@@ -48,6 +49,13 @@ def parse(payload: bytes) -> form.Statement:
     if not same:
         raise CertificateError("the signed content is not in canonical JSON, so that it could be read in two ways")
     return found
+
+
+def _of_this_form(values: Any) -> None:
+    if isinstance(values, dict) and values.get("predicateType") == form.EARLIER:
+        raise CertificateError(
+            f"it is of {form.EARLIER}, a form that was never released; ask the server for a certificate of {form.PREDICATE}"
+        )
 
 
 def fault(error: ValidationError) -> str:
