@@ -7,6 +7,7 @@ AfuicError
 │   ├── ManifestError      a user's manifest or npz is malformed
 │   └── LeakError          images are shared between sets that must be disjoint
 ├── ModelError             a network cannot be used with a contribution ledger
+├── JsonError              bytes or a text from outside are not JSON as afuic reads it
 ├── ParamsError            parameters of the wrong names, shapes, types, or not finite
 ├── ProtocolError          an event that the protocol does not allow
 │   ├── UnknownClient      no client of that name in the federation
@@ -54,6 +55,10 @@ class LeakError(DataError):
 
 class ModelError(AfuicError):
     """A network's buffers or parameters cannot be used with a contribution ledger."""
+
+
+class JsonError(AfuicError, ValueError):
+    """Bytes or a text from outside are not JSON as afuic reads it. The message says why, and not where they came from."""
 
 
 class ParamsError(AfuicError):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afuic.document import parse_json
 from afuic.errors import StoreError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; StoreError names a file that is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
