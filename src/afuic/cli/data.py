@@ -67,4 +67,6 @@ def import_(
     typer.echo(f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images")
     typer.echo(f"classes: {', '.join(report.class_names)}")
     typer.echo(f"sites: {sites}; patients: {report.patients or 'none named'}; moved to another split: {report.moved}")
+    if report.flattened:
+        typer.echo(f"{report.flattened} images were transparent in places; black was laid beneath them")
     typer.echo(f"wrote {report.path}; use it with: afuic run --set data.name={report.path}")

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from afuic.data import splits
+from afuic.data import pictures, splits
 from afuic.data.dataset import SPLITS, Bytes, Dataset, Ints, Strings, check
 from afuic.data.images import digests, resize
 from afuic.data.npz import class_names, read_arrays, require, strings, text, whole_numbers, with_channels, write_dataset
@@ -24,13 +23,13 @@ from afuic.errors import ConfigError, ManifestError
 from afuic.rng import stream
 
 _UNKNOWN = {"", "unknown", "nan", "na", "n/a", "null", "?"}
-_MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 
 
 @dataclass(frozen=True)
 class ImportReport:
     """What was written. ``n``: images per split; ``patients`` and ``sites``: how many (sites by name); ``moved``: images put into another
-    split than the source's because of duplicates or patients on two sides; ``original``: height and width before resizing.
+    split than the source's because of duplicates or patients on two sides; ``original``: height and width before resizing;
+    ``flattened``: images that were transparent in places, where black was laid beneath.
     """
 
     path: Path
@@ -41,6 +40,7 @@ class ImportReport:
     patients: int
     moved: int
     original: tuple[int, int]
+    flattened: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,7 @@ class _Table:
     given: Bytes | None
     licence: str
     original: tuple[int, int]
+    flattened: int = 0
 
 
 def import_manifest(
@@ -85,7 +86,7 @@ def import_manifest(
     dataset = _dataset(table, split, name or source.stem, source.name, licence or table.licence)
     _check_filled(check(dataset, str(source)), str(source))
     write_dataset(dataset, out)
-    return _report(dataset, out, moved, table.original)
+    return replace(_report(dataset, out, moved, table.original), flattened=table.flattened)
 
 
 def _named(patient: Strings | None) -> Strings | None:
@@ -151,9 +152,10 @@ def _from_csv(path: Path, size: int) -> _Table:
     names, labels = _named_labels(np.array(columns["label"]), path)
     files = [path.parent / cell for cell in columns["image"]]
     _check_files(files, columns["image"], path)
-    images, original = _read_images(files, size, path)
+    images, original, flattened = _read_images(files, size, path)
     column = {key: np.array(columns[key], dtype=np.str_) if key in columns else None for key in ("site", "patient", "split")}
-    return _Table(images, labels, names, column["site"], column["patient"], _given(column["split"], path), "unknown", original)
+    given = _given(column["split"], path)
+    return _Table(images, labels, names, column["site"], column["patient"], given, "unknown", original, flattened)
 
 
 def _read_csv(path: Path) -> dict[str, list[str]]:
@@ -210,30 +212,18 @@ def _check_files(files: list[Path], cells: list[str], path: Path) -> None:
         )
 
 
-def _read_images(files: list[Path], size: int, path: Path) -> tuple[Bytes, tuple[int, int]]:
-    small, shapes = [], Counter[tuple[int, ...]]()
+def _read_images(files: list[Path], size: int, path: Path) -> tuple[Bytes, tuple[int, int], int]:
+    """The pictures at ``size``, height and width before that, and how many were transparent in places."""
+    small, shapes, flattened = [], Counter[tuple[int, ...]](), 0
     for file in files:
-        image = _read_image(file)
-        shapes[image.shape] += 1
-        small.append(resize(image[None], size)[0])
+        picture = pictures.read(file)
+        shapes[picture.pixels.shape] += 1
+        flattened += picture.flattened
+        small.append(resize(picture.pixels[None], size)[0])
     if len(shapes) > 1:
         kinds = ", ".join(f"{count} of {h} × {w} × {c}" for (h, w, c), count in shapes.most_common(3))
         raise ManifestError(
             f"{path}: images have {len(shapes)} different shapes ({kinds}); bring them to one size and one mode first"
         )
     height, width, _ = next(iter(shapes))
-    return np.stack(small), (height, width)
-
-
-def _read_image(file: Path) -> Bytes:
-    try:
-        with Image.open(file) as image:
-            mode = _MODES.get(image.mode)
-            pixels = np.array(image.convert(mode)) if mode else None
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise ManifestError(f"{file}: not a readable image ({error}); replace it or leave its row out") from error
-    if pixels is None:
-        raise ManifestError(
-            f"{file}: images of mode {image.mode} have more than 8 bits; convert them to 8-bit grey or RGB first"
-        )
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    return np.stack(small), (height, width), flattened
