@@ -134,3 +134,11 @@ def test_an_empty_forget_set_is_an_error() -> None:
     none = {"forget_images": pixels(), "forget_labels": torch.tensor([], dtype=torch.int64)}
     with pytest.raises(DataError, match="forget set"):
         make(Logits(), **none, forget_triggered=torch.tensor([], dtype=torch.bool))
+
+
+def test_what_one_class_cannot_say_is_undefined_and_not_a_coin() -> None:
+    labels = torch.full((4,), TARGET, dtype=torch.int64)
+    found = make(Logits(), test_labels=labels).phase(ONE)
+    assert (found["auroc"], found["mia_auc"], found["asr_excess"]) == (None, None, None)
+    assert found["balanced_accuracy"] == found["accuracy"] == found["sensitivity"][TARGET]
+    assert [share is None for share in found["sensitivity"]] == [index != TARGET for index in range(3)]

@@ -38,8 +38,15 @@ def test_auroc_of_an_imperfect_ranking() -> None:
     assert utility(probs, labels)["auroc"] == pytest.approx(0.25)
 
 
-def test_auroc_is_never_nan_with_one_class() -> None:
-    assert utility(PROBS, np.zeros(4, int))["auroc"] == 0.5
+@pytest.mark.parametrize("labels", [np.zeros(4, int), np.full(4, 2)])
+def test_auroc_of_one_class_is_undefined(labels: np.ndarray) -> None:
+    assert utility(PROBS, labels)["auroc"] is None
+    assert utility(PROBS[:1], labels[:1])["auroc"] is None
+
+
+def test_calibration_error_of_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="ece"):
+        ece(PROBS[:0], LABELS[:0])
 
 
 def test_ece_pools_images_of_one_bin_and_closes_bins_above() -> None:
@@ -103,9 +110,18 @@ def test_population_auc_drops_classes_without_a_non_member() -> None:
     assert population_auc(members, labels, binary(0.5, 0.3), np.ones(2, int)) == pytest.approx(3 / 4)
 
 
-def test_population_auc_of_nothing_is_a_coin() -> None:
-    assert population_auc(binary(0.9), np.array([1]), binary(0.9), np.array([0])) == 0.5
-    assert population_auc(binary(), np.array([], int), binary(0.9), np.array([0])) == 0.5
+@pytest.mark.parametrize(
+    ("members", "others"),
+    [([1], [0]), ([], [0, 1]), ([1, 1], []), ([1], [1, 1]), ([1, 1], [1]), ([1, 1], [1, 0, 0]), ([1, 0], [1, 1])],
+)
+def test_population_auc_of_nothing_or_one_image_is_undefined(members: list[int], others: list[int]) -> None:
+    found = population_auc(
+        binary(*[0.9] * len(members)).reshape(-1, 2),
+        np.array(members, int),
+        binary(*[0.4] * len(others)).reshape(-1, 2),
+        np.array(others, int),
+    )
+    assert found is None
 
 
 def test_js_and_kl() -> None:

@@ -9,16 +9,21 @@ from sklearn.metrics import roc_auc_score
 from afuic.evaluate.arrays import Floats, Ints, losses
 
 
-def population_auc(member_probs: Floats, member_labels: Ints, other_probs: Floats, other_labels: Ints) -> float:
+LEAST = 2
+"""Fewer members or non-members than this rank nothing: the AUC of one image is that image's place among the others, by chance anywhere."""
+
+
+def population_auc(member_probs: Floats, member_labels: Ints, other_probs: Floats, other_labels: Ints) -> float | None:
     """AUC in [0, 1] of the negative loss as a score of membership (Yeom et al., arXiv 1709.01604, without a threshold).
 
     Non-members are reweighted to the members' distribution of classes, or a hospital of unusual patients would look remembered;
-    classes without a non-member are dropped. 0.5 when nothing is left to compare. Probabilities [n, classes], labels [n].
+    classes without a non-member are dropped. None where fewer than two members, or than two non-members of their classes, are left.
+    Probabilities [n, classes], labels [n].
     """
     kept = np.isin(member_labels, other_labels)
     weights = _weights(member_labels[kept], other_labels)
-    if not kept.any():
-        return 0.5
+    if min(kept.sum(), np.count_nonzero(weights)) < LEAST:
+        return None
     score = -np.concatenate([losses(member_probs[kept], member_labels[kept]), losses(other_probs, other_labels)])
     truth = np.concatenate([np.ones(kept.sum(), int), np.zeros(len(other_labels), int)])
     area = roc_auc_score(truth, score, sample_weight=np.concatenate([np.ones(kept.sum()), weights]))

@@ -66,10 +66,14 @@ class Phase(Point):
     """The global model at one moment, measured on all images."""
 
     balanced_accuracy: Share = Field(description="mean recall over the classes present")
-    auroc: Share = Field(description="mean one-versus-rest area under the ROC curve over the classes present")
+    auroc: Share | None = Field(
+        description="mean one-versus-rest area under the ROC curve over the classes present; null: fewer than two are"
+    )
     ece: Share = Field(description="expected calibration error, 15 equal-width bins")
     asr_clean: Share | None = Field(description="the images of asr, without the trigger, taken for the target class")
-    mia_auc: Share = Field(description="AUC of the population membership attack; 0.5: no better than chance")
+    mia_auc: Share | None = Field(
+        description="AUC of the population membership attack; 0.5: no better than chance; null: fewer than two images on a side"
+    )
     js_to_retrain: Divergence | None = Field(None, description="mean Jensen-Shannon divergence to the retrained models, nats")
     js_floor: Divergence | None = Field(None, description="the same between retrained models; null below two of them")
     sensitivity: tuple[Share | None, ...] = Field(description="recall of each class; null: no test image of it")

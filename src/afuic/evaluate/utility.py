@@ -12,11 +12,11 @@ from afuic.evaluate.arrays import Floats, Ints, check, correct
 BINS = 15
 
 
-def utility(probs: Floats, labels: Ints) -> dict[str, float]:
+def utility(probs: Floats, labels: Ints) -> dict[str, float | None]:
     """``accuracy``, ``balanced_accuracy``, ``auroc`` and ``ece`` of probabilities [n, classes] on labels [n], in [0, 1].
 
-    Balanced accuracy is the mean recall, and AUROC the mean one-versus-rest area, over the classes present in ``labels``; an
-    AUROC with a single class present is undefined and given as 0.5. DataError when the arrays do not match.
+    Balanced accuracy is the mean recall, and AUROC the mean one-versus-rest area, over the classes present in ``labels``; with a single
+    class present there is nothing to rank it against, and AUROC is None. DataError when the arrays do not match.
     """
     check("utility", probs, labels)
     present = np.unique(labels)
@@ -30,7 +30,11 @@ def utility(probs: Floats, labels: Ints) -> dict[str, float]:
 
 
 def ece(probs: Floats, labels: Ints) -> float:
-    """Expected calibration error over 15 equal-width bins of confidence, (0, 1/15] first (Guo et al. 2017, equation 3)."""
+    """Expected calibration error over 15 equal-width bins of confidence, (0, 1/15] first (Guo et al. 2017, equation 3).
+
+    DataError when the arrays do not match or are empty.
+    """
+    check("ece", probs, labels)
     confidence = probs.max(axis=1).astype(np.float64)
     bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
     gap = np.bincount(bins, weights=correct(probs, labels) - confidence)
@@ -56,7 +60,7 @@ def _mean(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if len(hits) else None
 
 
-def _auroc(probs: Floats, labels: Ints, present: Ints) -> float:
+def _auroc(probs: Floats, labels: Ints, present: Ints) -> float | None:
     if len(present) < 2:
-        return 0.5
+        return None
     return float(np.mean([roc_auc_score(labels == index, probs[:, index]) for index in present]))

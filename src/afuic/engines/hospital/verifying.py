@@ -12,7 +12,7 @@ from afuic.params import Params
 
 
 def scores(network: Network, model: Params, forget: Images, held_out: Images) -> dict[str, float]:
-    """``forget_loss`` (nats), ``forget_accuracy`` and, where images are held out, ``membership_auc`` of the loss; with how many images.
+    """``forget_loss`` (nats), ``forget_accuracy`` and, where it is defined, ``membership_auc`` of the loss; with how many images.
 
     Each is to be compared with a model that never saw the images, not with 0: see the page on measures.
     """
@@ -21,7 +21,8 @@ def scores(network: Network, model: Params, forget: Images, held_out: Images) ->
     numbers |= {"forget_images": float(len(labels)), "held_out_images": float(len(held_out[1]))}
     if len(held_out[1]):
         others = _probabilities(network, model, held_out)
-        numbers["membership_auc"] = population_auc(probabilities, labels, others, held_out[1].numpy())
+        found = population_auc(probabilities, labels, others, held_out[1].numpy())
+        numbers |= {} if found is None else {"membership_auc": found}
     return numbers
 
 
