@@ -8,7 +8,6 @@ from sklearn.metrics import roc_auc_score
 
 from afuic.evaluate.arrays import Floats, Ints, losses
 
-
 LEAST = 2
 """Fewer members or non-members than this rank nothing: the AUC of one image is that image's place among the others, by chance anywhere."""
 
