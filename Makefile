@@ -13,13 +13,16 @@ WORKERS := -n auto --dist loadfile --no-loadscope-reorder
 TESTS ?= not network and not deployment
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-offline test coverage test-deployment test-fast check format lock clean
+.PHONY: help setup wheel demo demo-offline test coverage test-deployment test-fast check format lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup:  ## .venv with the pinned dependencies; does nothing when it is up to date
 	@$(PYTHON) scripts/setup.py
+
+wheel: setup  ## dist/afuic-*.whl and its sha256: what is installed elsewhere, since afuic is on no package index
+	@$(BIN)/python scripts/wheel.py dist
 
 demo: setup  ## the main job on BloodMNIST: six hospitals, one erased, four methods; ends with a table and the report's path
 	@$(PYTHON) scripts/keep_previous.py runs/demo

@@ -28,6 +28,13 @@ AfuicError
 
 from __future__ import annotations
 
+WAYS = "pip install '.[{0}]' in a clone of it, or './afuic-VERSION-py3-none-any.whl[{0}]' with the wheel that it came from"
+
+
+def extra(name: str) -> str:
+    """How to get one of afuic's extras: afuic is on no package index, so never by its bare name."""
+    return f"install afuic with its extra {name}: {WAYS.format(name)}"
+
 
 class AfuicError(Exception):
     """Base of all errors raised on purpose. The message is one sentence: what was wrong, where, what to do."""

@@ -117,7 +117,7 @@ def test_without_the_extra_it_says_what_to_install(chain: list[Path], monkeypatc
     monkeypatch.setitem(sys.modules, "securesystemslib", None)
     code, text = verify(chain[0])
     assert code == 2
-    assert "pip install 'afuic[deploy]'" in text
+    assert "pip install '.[deploy]'" in text
 
 
 def test_verifying_needs_no_torch(key: Path, chain: list[Path]) -> None:

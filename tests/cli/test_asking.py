@@ -299,5 +299,5 @@ def test_something_else_at_the_address_is_noticed(service: Running, tmp_path, mo
 def test_without_the_deploy_extra_the_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "afuic.service.client", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install 'afuic\[deploy\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[deploy\]'"):
         finding.client(None, None, None, tmp_path)

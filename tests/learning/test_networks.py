@@ -67,7 +67,7 @@ def test_other_sizes_are_refused_with_a_size_that_works(name: str, size: int, ad
 
 def test_missing_monai_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
-    with pytest.raises(ModelError, match=r"pip install afuic\[monai\]"):
+    with pytest.raises(ModelError, match=r"pip install '\.\[monai\]'"):
         Network("resnet18", 3, 64, 2)
 
 

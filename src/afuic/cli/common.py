@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from afuic.errors import ConfigError
+from afuic.errors import ConfigError, extra
 
 if TYPE_CHECKING:
     from afuic.config import Config
@@ -43,7 +43,7 @@ def needs_deploy(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name}: not installed, and needed to {what}; run: pip install 'afuic[deploy]'") from None
+        raise ConfigError(f"{error.name}: not installed, and needed to {what}; {extra('deploy')}") from None
 
 
 def tell_gpu() -> None:

@@ -61,7 +61,7 @@ def init(
     The set only says what images look like and which classes they show; its images are not used.
     """
     with needs_deploy("make keys and certificates"):
-        from afuic.deploy import files, planning, texts
+        from afuic.deploy import files, planning, texts, wheel
 
     names = planning.names(hospitals)
     chosen = _config(config, data, set_)
@@ -70,7 +70,7 @@ def init(
     plan = planning.Plan(agreed, _images(chosen), names, engine, folders=server_folder)
     files.write_tree(folder, planning.tree(plan))
     typer.echo(f"{folder}: written, readable by you alone. The same words are in {folder / 'README.txt'}.\n")
-    typer.echo(texts.handing_out(names, server_folder))
+    typer.echo(texts.handing_out(names, server_folder, wheel.build()))
 
 
 @app.command(epilog="Example: afuic deploy local federation --hospitals 3 --data bloodmnist --slow hospital-2=10")

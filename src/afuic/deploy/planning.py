@@ -10,7 +10,7 @@ from typing import Any
 
 import afuic
 from afuic.config import Config
-from afuic.deploy import app, keys, nginx, pki, texts, units
+from afuic.deploy import app, keys, nginx, pki, texts, units, wheel
 from afuic.deploy.files import File, Tree, below, text
 from afuic.erase import check_options
 from afuic.errors import ConfigError
@@ -97,7 +97,7 @@ def tree(plan: Plan) -> Tree:
     given = {name: tokens.issue(name, "hospital", name) for name in plan.hospitals}
     given |= {"operator": tokens.issue("operator", "operator"), "auditor": tokens.issue("auditor", "auditor")}
     files: dict[str, File | None] = {
-        "README.txt": text(texts.handing_out(plan.hospitals, plan.folders)),
+        "README.txt": text(texts.handing_out(plan.hospitals, plan.folders, wheel.build())),
         "ca/ca.pem": File(root.certificate),
         "ca/ca.key": File(root.key, secret=True),
         "federation.toml": text(texts.server(_settings(plan, nodes)), secret=True),
@@ -130,7 +130,7 @@ def _kept(entries: Sequence[tokens.Token]) -> str:
 
 def _server(plan: Plan, issued: pki.Issued) -> Tree:
     signing = keys.signing()
-    unit, unit_text = units.server_unit(plan.folders)
+    unit, unit_text = units.server_unit(plan.folders, wheel.build())
     return {
         "server/tls.pem": File(issued.certificate),
         "server/tls.key": File(issued.key, secret=True),
@@ -141,7 +141,7 @@ def _server(plan: Plan, issued: pki.Issued) -> Tree:
         "nginx.conf": text(nginx.configuration(plan.engine, plan.api)),
         f"systemd/{unit}": text(unit_text),
         "compose.yaml": text(units.server_compose(plan.engine.public_port)),
-        "Dockerfile": text(units.dockerfile(afuic.__version__)),
+        **units.image(wheel.build()),
     }
 
 
@@ -155,7 +155,7 @@ def _hospital(plan: Plan, name: str, node: keys.Pair, root: pki.Issued, token: s
         runtime_port=plan.runtime_ports.get(name, RUNTIME_PORT),
         slowdown=plan.slowdown.get(name, 1.0),
     )
-    unit, unit_text = units.hospital_unit(name, plan.folders)
+    unit, unit_text = units.hospital_unit(name, plan.folders, wheel.build())
     return {
         "hospital.toml": text(texts.hospital(settings)),
         "node.key": File(node.private, secret=True),
@@ -166,7 +166,7 @@ def _hospital(plan: Plan, name: str, node: keys.Pair, root: pki.Issued, token: s
         **dict.fromkeys(("state", "flower", "logs", "run")),
         f"systemd/{unit}": text(unit_text),
         "compose.yaml": text(units.hospital_compose(name)),
-        "Dockerfile": text(units.dockerfile(afuic.__version__)),
+        **units.image(wheel.build()),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel
 
+from afuic.deploy.wheel import Wheel
 from afuic.settings import Access, Server, Site
 
 _AGREED = """\
@@ -59,13 +60,14 @@ def _explicit(value: Any) -> Any:
     return "none" if value is None else value
 
 
-def handing_out(hospitals: tuple[str, ...], folder: str) -> str:
+def handing_out(hospitals: tuple[str, ...], folder: str, wheel: Wheel) -> str:
     """What to copy where, and what is secret."""
     names = ", ".join(hospitals)
     return f"""\
 What goes where. Nothing here is needed in two places, except ca/ca.pem, which anybody may have.
 
-  to the server      federation.toml, ca/ca.pem, server/, app/, nginx.conf, and systemd/ or compose.yaml with Dockerfile; as {folder}
+  to the server      federation.toml, ca/ca.pem, server/, app/, nginx.conf, {wheel.name} and its .sha256, and systemd/, or
+                     compose.yaml with Dockerfile and .dockerignore; as {folder}
   to each hospital   its own folder below hospitals/ ({names}), over a channel you trust, as {folder}; its images go beside it as data.npz
   to the operator    operator/
   to the auditor     auditor/
@@ -81,6 +83,11 @@ Secret (readable by you alone; whoever has one can act as its owner):
   server/tokens.json, federation.toml
 
 After copying, delete hospitals/, operator/ and auditor/ here: what is not kept cannot be stolen.
+
+afuic is on no package index: it is installed from the file {wheel.name}, whose sha256 is
+  {wheel.digest}
+Tell each hospital these digits on another way than the file's. On each machine, in its folder:
+  sha256sum -c {wheel.name}.sha256 && pip install './{wheel.name}[deploy]'
 
 Then:
   on the server      put unlabelled images as server/calibration.npz (or set calibration = "none"), then: afuic deploy serve {folder}

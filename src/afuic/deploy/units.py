@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from string import Template
 
+from afuic.deploy.files import File, Tree, text
+from afuic.deploy.wheel import Wheel
+
 _UNIT = Template("""\
-# Install: copy the folder to $folder, owned by a user 'afuic'; afuic in a virtual environment in /opt/afuic;
-#   install -m 644 $unit /etc/systemd/system/ && systemctl enable --now $unit
+# Install: copy the folder to $folder, owned by a user 'afuic'; in it:
+#   sha256sum -c $wheel.sha256 && python3 -m venv /opt/afuic && /opt/afuic/bin/pip install './$wheel[deploy]'
+#   install -m 644 systemd/$unit /etc/systemd/system/ && systemctl enable --now $unit
 [Unit]
 Description=$what
 After=network-online.target
@@ -56,28 +60,31 @@ services:
       - .:/federation
 $ports""")
 
-DOCKERFILE = """\
-# afuic with what a deployment needs; only the build reads this, the federation's files are mounted, never copied in.
+_DOCKERFILE = Template("""\
+# afuic with what a deployment needs, from the wheel beside this file, checked by its sha256; the federation's files are mounted, never
+# copied in (.dockerignore keeps them from the build).
 FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends nginx && rm -rf /var/lib/apt/lists/*
-RUN pip install --no-cache-dir torch --index-url https://download.pytorch.org/whl/cpu \\
- && pip install --no-cache-dir 'afuic[deploy]=={version}'
+COPY $wheel /tmp/
+RUN echo "$digest  /tmp/$wheel" | sha256sum -c - \\
+ && pip install --no-cache-dir torch --index-url https://download.pytorch.org/whl/cpu \\
+ && pip install --no-cache-dir '/tmp/$wheel[deploy]'
 ENV HOME=/tmp FLWR_TELEMETRY_ENABLED=0
-"""
+""")
 
 
-def server_unit(folder: str) -> tuple[str, str]:
+def server_unit(folder: str, wheel: Wheel) -> tuple[str, str]:
     """The server's systemd unit: its name and text. ``folder``: where the files will lie on the server."""
     name = "afuic-server.service"
     what = "afuic: the server of a federation that can unlearn"
-    return name, _UNIT.substitute(unit=name, what=what, folder=folder, command="serve")
+    return name, _UNIT.substitute(unit=name, what=what, folder=folder, command="serve", wheel=wheel.name)
 
 
-def hospital_unit(hospital: str, folder: str) -> tuple[str, str]:
+def hospital_unit(hospital: str, folder: str, wheel: Wheel) -> tuple[str, str]:
     """A hospital's systemd unit: its name and text."""
     name = "afuic-hospital.service"
     what = f"afuic: {hospital}'s part in a federation that can unlearn"
-    return name, _UNIT.substitute(unit=name, what=what, folder=folder, command="join")
+    return name, _UNIT.substitute(unit=name, what=what, folder=folder, command="join", wheel=wheel.name)
 
 
 def server_compose(public_port: int) -> str:
@@ -91,6 +98,10 @@ def hospital_compose(hospital: str) -> str:
     return _COMPOSE.substitute(what=hospital, service="hospital", command="join", ports="")
 
 
-def dockerfile(version: str) -> str:
-    """The image of both."""
-    return DOCKERFILE.replace("{version}", version)
+def image(wheel: Wheel) -> Tree:
+    """What the image of both is built from: the Dockerfile, and all that the build may read."""
+    return {
+        "Dockerfile": text(_DOCKERFILE.substitute(wheel=wheel.name, digest=wheel.digest)),
+        ".dockerignore": text(f"*\n!{wheel.name}\n"),
+        **{name: File(content) for name, content in wheel.files.items()},
+    }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from afuic.engines import flower_commands as commands
-from afuic.errors import AfuicError, EngineError
+from afuic.errors import AfuicError, EngineError, extra
 from afuic.settings import SERVER_FILE, Server, load
 from afuic.store.files import read_json, write_bytes, write_json
 
@@ -117,7 +117,7 @@ class Flower:
             done = subprocess.run(argv, env=environment, capture_output=True, timeout=COMMAND_S, check=False)  # noqa: S603
             value = json.loads(done.stdout)
         except OSError as error:
-            raise EngineError(f"{argv[0]}: cannot be run ({error.strerror}); pip install 'afuic[deploy]'") from None
+            raise EngineError(f"{argv[0]}: cannot be run ({error.strerror}); {extra('deploy')}") from None
         except (ValueError, subprocess.TimeoutExpired):
             raise EngineError(f"flwr {arguments[0]}: no answer in JSON; is the SuperLink running?") from None
         if not isinstance(value, dict):

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from afuic.errors import ModelError
+from afuic.errors import ModelError, extra
 
 Build = Callable[[int, int, int], nn.Module]
 GROUPS = 8
@@ -52,7 +52,7 @@ def _monai(name: str, size: int) -> Any:
     try:
         return importlib.import_module("monai.networks.nets")
     except ImportError as error:
-        raise ModelError(f"model {name}: MONAI cannot be imported ({error}); pip install afuic[monai]") from error
+        raise ModelError(f"model {name}: MONAI cannot be imported ({error}); {extra('monai')}") from error
 
 
 def _by_groups(module: nn.Module) -> nn.Module:
