@@ -9,6 +9,7 @@ AfuicError
 ├── ModelError             a network cannot be used with a contribution ledger
 ├── JsonError              bytes or a text from outside are not JSON as afuic reads it
 ├── ParamsError            parameters of the wrong names, shapes, types, or not finite
+├── ScoresError            a hospital's scores of a model are not what scores can be
 ├── ProtocolError          an event that the protocol does not allow
 │   ├── UnknownClient      no client of that name in the federation
 │   ├── AlreadyErased      the client was erased before
@@ -70,6 +71,10 @@ class JsonError(AfuicError, ValueError):
 
 class ParamsError(AfuicError):
     """Parameters of the wrong names, shapes or types, or with NaN or infinite entries."""
+
+
+class ScoresError(AfuicError):
+    """Scores with an unknown name, or a number that is missing, not finite or out of its range."""
 
 
 class ProtocolError(AfuicError):

@@ -13,6 +13,7 @@ from afuic.certify.facts import Books, Done, Facts, Guarantee, Verification
 from afuic.certify.form import Entry
 from afuic.certify.statement import statement
 from afuic.params import digest
+from afuic.scores import Measured
 from afuic.store.rows import PurgeReport, RequestRow, VersionRow
 
 BEFORE = {"w": torch.tensor([4.0, 3.0]), "b": torch.tensor([0.5])}
@@ -55,7 +56,13 @@ BOOKS = Books(
 )
 DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, ())
 PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of hospital-2's open task hospital-2/9",), ASKED + 200)
-SCORES = {"forget_loss": 1.5, "forget_accuracy": 0.5, "membership_auc": 0.53, "forget_images": 240.0, "held_out_images": 60.0}
+SCORES: Measured = {
+    "forget_loss": 1.5,
+    "forget_accuracy": 0.5,
+    "membership_auc": 0.53,
+    "forget_images": 240,
+    "held_out_images": 60,
+}
 GUARANTEE = Guarantee(1.0, 0.01, 0.025, ("convex losses", "a secret seed"))
 
 FACTS = Facts(

@@ -12,7 +12,7 @@ from afuic.params import digest
 from afuic.protocol import events as ev
 from afuic.settings import Retention
 from afuic.store.book import Book
-from afuic.store.rows import Command, Tip
+from afuic.store.rows import Command, Tip, VerificationRow
 
 from .conftest import Place
 from .little import CLASSES, Little, named, rules, vector
@@ -229,14 +229,14 @@ def test_verification_is_kept_with_who_measured_it(book: Book) -> None:
     book.ask(ERASE)
     assert book.verification("r-1") is None
     book.record_verification("r-1", "a", {"forget_loss": 2.5}, 7.0)
-    assert book.verification("r-1") == {"client": "a", "numbers": {"forget_loss": 2.5}, "at": 7.0}
+    assert book.verification("r-1") == VerificationRow("a", {"forget_loss": 2.5}, 7.0)
 
 
 def test_an_unknown_request_is_certified_or_verified_by_nobody(book: Book) -> None:
     with pytest.raises(StoreError):
         book.certify("r-9", "{}", "sha256:1", 5.0)
     with pytest.raises(StoreError):
-        book.record_verification("r-9", "a", {}, 5.0)
+        book.record_verification("r-9", "a", {"forget_loss": 1.0}, 5.0)
     assert book.certificates() == []
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from afuic.certify.form import Entry, How
+from afuic.scores import Measured
 
 if TYPE_CHECKING:
     from afuic.erase import Configured
@@ -68,7 +69,7 @@ class PurgeLike(Protocol):
 class Verification:
     """The hospital's own scores of the released model, and when they came (seconds since 1970, UTC)."""
 
-    numbers: Mapping[str, float]
+    numbers: Measured
     at: float
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
 from afuic.certify.canonical import canonical, sha256
+from afuic.scores import Measured
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:afuic:erasure:v2"
@@ -25,7 +26,6 @@ Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1
 Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Count = Annotated[int, Field(ge=0)]
 Nats = Annotated[float, Field(ge=0)]
-Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 How = Literal["subtracted", "overwritten", "restarted", "unlearned at the hospital", "nothing"]
 Steps = Literal["removed", "kept"]
 
@@ -163,7 +163,12 @@ class Scores(Part):
     """What the erased hospital measured with the released model on its own images; numbers only."""
 
     hospital: Text
-    numbers: dict[Measure, int | float] = Field(min_length=1)
+    numbers: Measured
+
+    @model_validator(mode="after")
+    def _some(self) -> Scores:
+        _agrees(bool(self.numbers), "scores without a number")
+        return self
 
 
 class Empirical(Part):

@@ -133,7 +133,7 @@ def _empirical(facts: Facts) -> form.Empirical:
     healing, scores = facts.done.healing, facts.verification
     return form.Empirical(
         healing="none" if healing is None else form.Healing(steps=healing[0], gap_before=healing[1], gap_after=healing[2]),
-        scores="none" if scores is None else form.Scores(hospital=facts.request.client, numbers=dict(scores.numbers)),
+        scores="none" if scores is None else form.Scores(hospital=facts.request.client, numbers=scores.numbers),
     )
 
 

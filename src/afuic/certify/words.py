@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from afuic.certify import form
+from afuic.scores import MEANING
 
 HOW = {
     "subtracted": "subtracted from the model",
@@ -12,14 +13,6 @@ HOW = {
     "restarted": "left out: the model was trained anew",
     "unlearned at the hospital": "unlearned at the hospital; nothing was subtracted",
     "nothing": "not removed; it only takes part no more",
-}
-
-SCORES = {
-    "forget_loss": "mean loss on the erased images, nats",
-    "forget_accuracy": "accuracy on the erased images",
-    "membership_auc": "membership attack on the loss, AUC (0.5: it can tell nothing)",
-    "forget_images": "erased images scored",
-    "held_out_images": "held-out images that the attack compared them with",
 }
 
 
@@ -84,8 +77,8 @@ def _empirical(predicate: form.Predicate) -> Iterator[str]:
         yield "empirical: no scores from the hospital"
         return
     yield f"empirical: {found.scores.hospital} scored the released model on its own images"
-    for name, value in found.scores.numbers.items():
-        yield f"empirical: {SCORES.get(name, name.replace('_', ' '))}: {value:.6g}"
+    for name, value in dict(found.scores.numbers).items():
+        yield f"empirical: {MEANING[name]}: {value:.6g}"
 
 
 def _formal(predicate: form.Predicate) -> Iterator[str]:

@@ -49,7 +49,8 @@ def requests(rows: Iterable[RequestRow]) -> Table:
     for row in rows:
         released = "" if row.released_version is None else f"version {row.released_version}, {when(row.released_at)}"
         asked = (row.id, row.client, scope(row.patients), when(row.asked_at), row.who)
-        table.add_row(*asked, row.phase, released, when(row.completed_at))
+        phase = row.phase if row.uncertified is None else f"{row.phase}, not certified"
+        table.add_row(*asked, phase, released, when(row.completed_at))
     return table
 
 
@@ -65,6 +66,8 @@ def request(row: RequestRow) -> list[str]:
         lines.append(f"asked at version {row.version_before} of the model")
     if row.released_version is not None:
         lines.append(f"from version {row.released_version} on the model is without these data ({when(row.released_at)})")
+    if row.uncertified is not None:
+        lines.append(f"has ended but could not be certified: {row.uncertified}; the server tries again, and at its next start")
     return lines + [f"note: {note}" for note in row.notes]
 
 
@@ -83,6 +86,7 @@ def overview(status: Status) -> list[str]:
         f"ledger: model and contributions differ by {status.identity_gap:.1e} (rounding: below 1e-4)",
         f"disk: {size(status.store_bytes)} used by the store, {size(status.free_bytes)} free",
         f"requests under way: {', '.join(status.pending) or 'none'}",
+        *(f"could not be certified: {request}: {why}" for request, why in status.uncertified.items()),
     ]
 
 

@@ -19,6 +19,7 @@ from afuic.engines.worker import Worker
 from afuic.errors import AfuicError
 from afuic.params import Params
 from afuic.rng import stream
+from afuic.scores import Measured
 from afuic.store.files import write_bytes
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -164,7 +165,7 @@ def _delta(worker: Worker, work: object) -> Params:
     return delta  # type: ignore[no-any-return]
 
 
-def _scores(worker: Worker, work: Verify) -> dict[str, float]:
+def _scores(worker: Worker, work: Verify) -> Measured:
     data = worker.federation.clients[work.client]
     found = worker.network.logits(work.model, data.images).argmax(dim=1)
     return {"forget_accuracy": float((found == data.labels).float().mean())}

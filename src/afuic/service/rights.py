@@ -63,4 +63,5 @@ def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Statu
         return status
     own = {row.id for row in rows if visible(caller, row)}
     clients = tuple(client for client in status.clients if client.name == caller.hospital)
-    return replace(status, clients=clients, pending=tuple(request for request in status.pending if request in own))
+    held = {request: why for request, why in status.uncertified.items() if request in own}
+    return replace(status, clients=clients, pending=tuple(r for r in status.pending if r in own), uncertified=held)

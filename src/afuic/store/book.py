@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from afuic.errors import StoreError
 from afuic.params import Params
 from afuic.protocol import State
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
+from afuic.scores import Measured, measured
 from afuic.settings import Retention
 from afuic.store import asking, codec, purging, reading, recording, retention, schema, snapshots, writing
 from afuic.store.blobs import Blobs, Stored, mark
@@ -263,12 +264,23 @@ class Book(Views):
             if mine is None:
                 mine = CertificateRow(len(known), request, envelope, digest, at)
                 connection.execute(insert(schema.certificates).values(**vars(mine)))
+                connection.execute(delete(schema.uncertified).where(schema.uncertified.c.request == request))
         return mine
 
-    def record_verification(self, request: str, client: str, numbers: Mapping[str, float], at: float) -> None:
-        """Keep what the hospital measured of the released model."""
+    def put_off(self, request: str, why: str, at: float) -> int:
+        """Note why a request that has ended could not be certified; how often that was tried by now."""
+        table = schema.uncertified
         with self._database.owning() as connection:
-            values = {"client": client, "numbers": dict(numbers), "at": at}
+            known = connection.execute(select(table.c.tries).where(table.c.request == request)).scalar_one_or_none()
+            tries = (known or 0) + 1
+            writing.upsert(connection, table, {"request": request}, {"why": writing.plain(why), "tries": tries, "at": at})
+        return tries
+
+    def record_verification(self, request: str, client: str, found: Measured | str, at: float) -> None:
+        """Keep what the hospital measured of the released model, or why it measured nothing; ScoresError where these are no scores."""
+        numbers, why = ({}, writing.plain(found)) if isinstance(found, str) else (measured(found), "")
+        with self._database.owning() as connection:
+            values = {"client": client, "numbers": dict(numbers), "at": at, "why": why}
             writing.upsert(connection, schema.verifications, {"request": request}, values)
 
     def _take_over(self) -> None:

@@ -18,6 +18,8 @@ from afuic.store.rows import (
     QuarantineRow,
     RequestRow,
     Status,
+    UncertifiedRow,
+    VerificationRow,
     VersionRow,
 )
 
@@ -46,6 +48,7 @@ def status(connection: Connection, store_bytes: int, free_bytes: int) -> Status:
         heartbeat_at=row["heartbeat_at"],
         clients=clients(connection),
         pending=tuple(connection.execute(open_).scalars()),
+        uncertified={row.request: row.why for row in uncertified(connection)},
     )
 
 
@@ -71,12 +74,27 @@ def requests(connection: Connection, only: str | None = None) -> list[RequestRow
     for row in connection.execute(query):
         move = {name: row._mapping[name] for name in ("seq", "t", "at", "before", "after", "reason")}
         history.setdefault(row.request, []).append(move)
-    return [_request(row, history.get(row.id, [])) for row in connection.execute(chosen)]
+    unscored = {row.request: f"no scores from {row.client}: {row.why}" for row in connection.execute(_unscored())}
+    held = {row.request: row.why for row in uncertified(connection)}
+    return [
+        _request(row, history.get(row.id, []), unscored.get(row.id), held.get(row.id)) for row in connection.execute(chosen)
+    ]
 
 
-def _request(row: Row[Any], history: Iterable[dict[str, Any]]) -> RequestRow:
+def _request(row: Row[Any], history: Iterable[dict[str, Any]], unscored: str | None, held: str | None) -> RequestRow:
     values = row._asdict()
-    return RequestRow(**values | {"notes": tuple(values["notes"]), "history": tuple(history)})
+    notes = (*values["notes"], *([] if unscored is None else [unscored]))
+    return RequestRow(**values | {"notes": notes, "uncertified": held, "history": tuple(history)})
+
+
+def _unscored() -> Select[Any]:
+    return select(schema.verifications).where(schema.verifications.c.why != "")
+
+
+def uncertified(connection: Connection) -> list[UncertifiedRow]:
+    """Requests that have ended and could not be certified."""
+    table = schema.uncertified
+    return [UncertifiedRow(**row._asdict()) for row in connection.execute(select(table).order_by(table.c.at, table.c.request))]
 
 
 def versions(connection: Connection, only: int | None = None) -> list[VersionRow]:
@@ -136,11 +154,11 @@ def purge_report(connection: Connection, request: str) -> PurgeReport | None:
     return PurgeReport(**values | {name: tuple(values[name]) for name in ("removed", "unreachable", "left")})
 
 
-def verification(connection: Connection, request: str) -> dict[str, Any] | None:
-    """The numbers that a hospital's verification gave, with its name and time."""
+def verification(connection: Connection, request: str) -> VerificationRow | None:
+    """How the verification of what the request released ended; None while it has not."""
     table = schema.verifications
     row = connection.execute(select(table).where(table.c.request == request)).first()
-    return None if row is None else {"client": row.client, "numbers": dict(row.numbers), "at": row.at}
+    return None if row is None else VerificationRow(row.client, row.numbers, row.at, row.why)
 
 
 def seen(connection: Connection, task: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from afuic.scores import Measured
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class RequestRow:
     """An erasure request and how far it is; ``phase`` is "asked" until the server has taken it up, "refused" where it could not.
 
     ``version_before``: the model's version when it was fenced, from the release on the last one before that. ``history``: its moves, each
-    with seq, t, at, before, after and reason.
+    with seq, t, at, before, after and reason. ``uncertified``: why it has ended but has no certificate; None where that is not so.
     """
 
     id: str
@@ -48,6 +50,7 @@ class RequestRow:
     released_version: int | None = None
     released_at: float | None = None
     completed_at: float | None = None
+    uncertified: str | None = None
     history: tuple[dict[str, Any], ...] = ()
 
 
@@ -86,7 +89,10 @@ class ClientRow:
 
 @dataclass(frozen=True)
 class Status:
-    """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4)."""
+    """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
+
+    ``uncertified``: requests that have ended and could not be certified, each with the reason.
+    """
 
     federation: str
     version: int
@@ -102,6 +108,7 @@ class Status:
     heartbeat_at: float | None
     clients: tuple[ClientRow, ...]
     pending: tuple[str, ...]
+    uncertified: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,26 @@ class CertificateRow:
     envelope: str
     digest: str
     issued_at: float
+
+
+@dataclass(frozen=True)
+class VerificationRow:
+    """How the verification of a released model ended: the hospital's ``numbers``, or ``why`` there are none."""
+
+    client: str
+    numbers: Measured
+    at: float
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class UncertifiedRow:
+    """A request that has ended and could not be certified: the reason, how often it was tried, and when last."""
+
+    request: str
+    why: str
+    tries: int
+    at: float
 
 
 @dataclass(frozen=True)

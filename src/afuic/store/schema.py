@@ -212,7 +212,19 @@ verifications = Table(
     Column("client", Text, nullable=False),
     Column("numbers", JSON, nullable=False),
     Column("at", Double, nullable=False),
+    Column("why", Text, nullable=False),
 )
+"""How the verification of a released model ended. ``why`` there are no numbers; empty where there are."""
+
+uncertified = Table(
+    "uncertified",
+    metadata,
+    Column("request", Text, ForeignKey("requests.id"), primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Requests that have ended and could not be certified: why, how often it was tried, and when last. Gone with the certificate."""
 
 purges = Table(
     "purges",

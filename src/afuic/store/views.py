@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -22,6 +21,8 @@ from afuic.store.rows import (
     QuarantineRow,
     RequestRow,
     Status,
+    UncertifiedRow,
+    VerificationRow,
     VersionRow,
 )
 
@@ -146,10 +147,15 @@ class Views:
         with self._database.reading() as connection:
             return next(iter(reading.certificates(connection, request)), None)
 
-    def verification(self, request: str) -> dict[str, Any] | None:
-        """What the hospital's own verification gave: client, numbers, at."""
+    def verification(self, request: str) -> VerificationRow | None:
+        """How the hospital's own verification ended; None where nothing is known of one."""
         with self._database.reading() as connection:
             return reading.verification(connection, request)
+
+    def uncertified(self) -> list[UncertifiedRow]:
+        """Requests that have ended and could not be certified, with the reason and how often it was tried."""
+        with self._database.reading() as connection:
+            return reading.uncertified(connection)
 
     def purge_report(self, request: str) -> PurgeReport | None:
         """What the request's purge removed; None before it has ended."""

@@ -9,12 +9,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sqlalchemy import insert
 
+from afuic.certify import envelope
+from afuic.certify.keys import load_public, public_path
+from afuic.cli import telling
+from afuic.engines.live.certifying import UNSCORED
+from afuic.engines.live.ending import MOST
 from afuic.engines.live.messages import Answer, pack_answer
+from afuic.engines.live.open import closed
 from afuic.engines.live.transport import Reply
 from afuic.params import Params, scale
 from afuic.protocol import invariants
-from afuic.store import codec
+from afuic.store import codec, schema
+from afuic.text import hidden
 from tests.engines.live.conftest import SCRUB, Live, Make
 
 Tensors = Callable[[Params], Params]
@@ -90,5 +98,78 @@ def test_a_verification_that_fails_keeps_nobody_waiting(live: Make) -> None:
     found.turns(20)
     request = found.ask("hospital-0")
     found.until(lambda: bool(found.book.certificates()))
-    assert found.book.verification(request) is None
+    ended = found.book.verification(request)
+    assert ended is not None
+    assert (ended.numbers, "not in the format" in ended.why) == ({}, True)
     assert found.driver.clock.now() < found.trial.settings.verify_deadline_s
+
+
+SCORES = {
+    "name": {"Forget Loss": 1.0},
+    "endless": {"forget_loss": 10**400},
+    "negative": {"forget_loss": -1.0},
+    "share": {"forget_accuracy": 7},
+    "none": {},
+    "hidden": {"forget_loss\u202e\x9b": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_erased_does_not_decide_whether_its_certificate_exists(live: Make, name: str) -> None:
+    document = json.dumps(
+        {"format": "afuic-reply/1", "task": "verify/request-1", "numbers": SCORES[name], "failed": None}
+    ).encode()
+    found = live(spoil=lambda reply: replace(reply, document=document) if reply.task.startswith("verify/") else reply)
+    found.turns(5)
+    request = found.ask("hospital-0")
+    found.until(lambda: bool(found.book.certificates()))
+    made = envelope.verify(found.book.certificates()[0].envelope, load_public(public_path(found.trial.settings.signing_key)))
+    assert made.predicate.evidence.empirical.scores == "none"
+    assert UNSCORED in made.predicate.evidence.procedural.notes
+    row = found.book.request(request)
+    assert row is not None
+    assert row.uncertified is None
+    assert any(note.startswith("no scores from hospital-0: ") for note in row.notes)
+    assert not any(map(hidden, row.notes))
+
+
+def test_scores_that_an_older_store_kept_do_not_prevent_it_either(live: Make) -> None:
+    found = live(spoil=lambda reply: replace(reply, task="verify/other") if reply.task.startswith("verify/") else reply)
+    found.turns(5)
+    request = found.ask("hospital-0")
+    found.until(lambda: found.phases() == {request: "completed"})
+    with found.book._database.owning() as connection:
+        row = {"request": request, "client": "hospital-0", "numbers": {"Forget Loss": 1}, "at": 1.0, "why": ""}
+        connection.execute(insert(schema.verifications).values(**row))
+    found.driver.standing.open = closed(found.driver.standing.open, request)
+    found.until(lambda: bool(found.book.certificates()))
+
+
+def test_what_cannot_be_certified_says_so_and_is_tried_more_and_more_rarely(live: Make) -> None:
+    found = live()
+    found.turns(5)
+    found.trial.settings.signing_key.chmod(0o644)
+    request = found.ask("hospital-0")
+    found.until(lambda: bool(found.book.uncertified()))
+    row = found.book.request(request)
+    assert row is not None
+    assert "others may read this private key" in (row.uncertified or "")
+    assert "not certified" in str(telling.requests([row]).columns[5]._cells)
+    assert any("could not be certified" in line for line in telling.request(row))
+    status = found.book.status()
+    assert status.uncertified == {request: row.uncertified}
+    assert any("could not be certified: " + request in line for line in telling.overview(status))
+    for _ in range(40):
+        found.turns(1)
+        found.hands.move(86_400.0)
+    assert found.book.uncertified()[0].tries == MOST
+    found.stop()
+    found.start()
+    found.turns(3)
+    assert found.book.uncertified()[0].tries == MOST + 1
+    found.trial.settings.signing_key.chmod(0o600)
+    found.stop()
+    found.start()
+    found.until(lambda: bool(found.book.certificates()))
+    assert found.book.uncertified() == []
+    assert found.book.status().uncertified == {}

@@ -29,6 +29,7 @@ from afuic.errors import AfuicError, DataError, StoreError, TaskRefused, TaskSto
 from afuic.learning.networks import Network
 from afuic.params import Params, digest
 from afuic.protocol.effects import Perform, Train, Unlearn
+from afuic.scores import Measured
 from afuic.settings import Site
 from afuic.store.codec import encode
 from afuic.store.files import holding
@@ -119,7 +120,7 @@ class Desk:
             )
             return Answer(work.task, _delta(worker, work))
 
-    def _scores(self, work: Verify, holdings: Holdings, groups: Patients) -> dict[str, float]:
+    def _scores(self, work: Verify, holdings: Holdings, groups: Patients) -> Measured:
         gone = None if work.whole else named(groups[self.site.name][: work.epoch])
         forget = split_forget(holdings.client, gone)[0]
         return scores(self.network, work.model, (forget.images, forget.labels), holdings.held_out)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import afuic
 from afuic.certify import facts as certify
 from afuic.certify.facts import Facts
 from afuic.engines.live.standing import Standing
-from afuic.errors import CertificateError
+from afuic.errors import CertificateError, ScoresError
 from afuic.protocol.requests import Phase
+from afuic.scores import measured
 from afuic.settings import Server
 from afuic.store.book import Book
-from afuic.store.rows import RequestRow, VersionRow
+from afuic.store.rows import RequestRow, VerificationRow, VersionRow
 
 ALL = 1_000_000
+UNSCORED = "the hospital answered, but with no scores that can be used; why is in the server's record of the request"
+"""Not the hospital's own words: they may be anything, and a certificate is for others too."""
 
 
 def signer(key: Path) -> Callable[[Facts], tuple[str, str]]:
@@ -40,7 +44,12 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
             f"{request}: the store does not say what it released or purged; run 'afuic status' on the server"
         )
     name, source, options = certify.method(standing.rules.method)
-    chain = book.certificates()
+    chain, verification = book.certificates(), _verification(book.verification(request))
+    done, opened = certify.done(record), standing.open
+    if request not in opened.books:
+        raise CertificateError(
+            f"{request}: the ledger as the release left it is not there any more; nothing can be said about it"
+        )
     return Facts(
         federation=book.federation,
         agreed=book.agreed,
@@ -52,15 +61,15 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         issued_at=standing.clock.at(),
         before=before,
         after=after,
-        books=standing.open.books[request],
+        books=opened.books[request],
         method=name,
         source=source,
         options=options,
-        done=certify.done(record),
+        done=replace(done, notes=(*done.notes, *_unscored(book, request, verification))),
         quarantined=_quarantined(book, row),
-        lost=standing.open.losses.get(request, 0),
+        lost=opened.losses.get(request, 0),
         purge=purge,
-        verification=_verification(book, request),
+        verification=verification,
         software=afuic.__version__,
     )
 
@@ -80,6 +89,14 @@ def _quarantined(book: Book, row: RequestRow) -> int:
     return sum(q.client == row.client and q.at >= fence for q in book.quarantined(ALL))
 
 
-def _verification(book: Book, request: str) -> certify.Verification | None:
-    found = book.verification(request)
-    return None if found is None else certify.Verification(found["numbers"], found["at"])
+def _verification(found: VerificationRow | None) -> certify.Verification | None:
+    """None as well where what was kept cannot be scores: whoever was erased sent it, and must not decide whether this is certified."""
+    try:
+        return None if found is None else certify.Verification(measured(found.numbers), found.at)
+    except ScoresError:
+        return None
+
+
+def _unscored(book: Book, request: str, verification: certify.Verification | None) -> Iterator[str]:
+    if verification is None and book.verification(request) is not None:
+        yield UNSCORED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from afuic.certify.facts import Facts
@@ -10,12 +11,13 @@ from afuic.engines.live.certifying import facts_of
 from afuic.engines.live.hearing import Scores
 from afuic.engines.live.open import certified, closed
 from afuic.engines.live.standing import Standing
-from afuic.errors import CertificateError, ConfigError
+from afuic.errors import AfuicError
 from afuic.protocol import events as ev
 from afuic.protocol.requests import Phase
 from afuic.settings import Server
 
-RETRY_S = 60.0
+FIRST_S, LONGEST_S, MOST = 60.0, 86_400.0, 16
+"""Pauses before a certificate is tried again: doubled each time. After so many tries it waits for the next start of the server."""
 
 log = logging.getLogger("afuic.live")
 
@@ -41,8 +43,9 @@ class Ending:
         """The hospital's numbers came, or will not come."""
         if scores.numbers is None:
             log.warning("request %s is not verified by %s: %s", scores.request, client, scores.why)
-        elif self.book.verification(scores.request) is None:
-            self.book.record_verification(scores.request, client, scores.numbers, self.clock.at())
+        if self.book.verification(scores.request) is None:
+            found = scores.why if scores.numbers is None else scores.numbers
+            self.book.record_verification(scores.request, client, found, self.clock.at())
         self.standing.open = closed(self.standing.open, scores.request)
 
     def _purges(self) -> bool:
@@ -86,8 +89,15 @@ class Ending:
         over = [name for name in complete if name not in self._certified and name not in st.open.verifications]
         return over if self.certifier is not None else []
 
+    def _put_off(self, request: str, why: str) -> None:
+        """Say it where it is seen, and try again later and later: what is wrong may be the key, which is read anew each time."""
+        tries = self.book.put_off(request, why, self.clock.at())
+        pause = min(FIRST_S * 2.0 ** (tries - 1), LONGEST_S) if tries < MOST else math.inf
+        self._not_before[request] = self.clock.now() + pause
+        log.error("request %s has ended but cannot be certified: %s", request, why)
+
     def _certify(self, request: str) -> bool:
-        """A certificate that cannot be made is tried again; the request has ended all the same, and the log says what is wrong."""
+        """A certificate that cannot be made is put off; the request has ended all the same."""
         report = self.book.purge_report(request)
         if self.certifier is None:
             return False
@@ -95,9 +105,8 @@ class Ending:
             self._purge(request)
         try:
             envelope, digest = self.certifier(facts_of(self.settings, self.standing, request))
-        except (CertificateError, ConfigError) as error:
-            self._not_before[request] = self.clock.now() + RETRY_S
-            log.error("request %s has ended but cannot be certified: %s", request, error)
+        except AfuicError as error:
+            self._put_off(request, str(error))
             return False
         self.book.certify(request, envelope, digest, self.clock.at())
         self._certified.add(request)

@@ -14,6 +14,7 @@ from afuic.protocol import State
 from afuic.protocol import events as ev
 from afuic.protocol.effects import Train, Unlearn
 from afuic.protocol.events import Event
+from afuic.scores import Measured
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Scores:
     """A verification has ended: its numbers, or why there are none."""
 
     request: str
-    numbers: dict[str, float] | None
+    numbers: Measured | None
     why: str = ""
 
 

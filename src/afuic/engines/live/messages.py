@@ -13,6 +13,7 @@ from afuic.engines.classes import core
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params
 from afuic.protocol.effects import Perform, Train, Unlearn
+from afuic.scores import Measured, measured
 from afuic.store import codec
 
 TASK_FORMAT, REPLY_FORMAT = "afuic-task/1", "afuic-reply/1"
@@ -53,7 +54,7 @@ class Answer:
 
     task: str
     delta: Params | None = None
-    numbers: dict[str, float] | None = None
+    numbers: Measured | None = None
     failed: str | None = None
 
 
@@ -78,26 +79,18 @@ def pack_answer(answer: Answer) -> tuple[bytes, bytes]:
 
 
 def unpack_answer(document: bytes, tensors: bytes, like: Params) -> Answer:
-    """An answer from bytes, its tensors refused by their declared sizes before they are read: StoreError or ParamsError says why."""
+    """An answer from bytes, its tensors refused by their declared sizes before they are read; StoreError, ParamsError or
+    ScoresError says why.
+    """
     head = _parse(document, REPLY_FORMAT)
     numbers, failed, task = head.get("numbers"), head.get("failed"), head.get("task")
     if not isinstance(task, str) or not (failed is None or isinstance(failed, str)):
         raise StoreError("message: its task or its failure is not a text")
-    if numbers is not None and not _plain(numbers):
-        raise StoreError("message: its numbers are not names with finite numbers")
     if failed is not None or numbers is not None:
-        return Answer(task, None, numbers, failed)
+        return Answer(task, None, None if numbers is None else measured(numbers), failed)
     if len(tensors) > codec.largest(like):
         raise ParamsError(f"message: {len(tensors)} bytes of tensors where at most {codec.largest(like)} can be right")
     return Answer(task, codec.read_like(tensors, like))
-
-
-def _plain(numbers: Any) -> bool:
-    return (
-        isinstance(numbers, dict)
-        and len(numbers) <= 64
-        and all(isinstance(k, str) and isinstance(v, int | float) and abs(v) < float("inf") for k, v in numbers.items())
-    )
 
 
 def _parse(document: bytes, wanted: str) -> dict[str, Any]:
