@@ -14,6 +14,7 @@ import pytest
 
 from afuic.cli.common import tell_gpu
 from afuic.cli.running import _elsewhere
+from afuic.deploy.kernel import as_new
 from afuic.evaluate import results
 from afuic.learning import devices
 from tests import elsewhere
@@ -107,7 +108,12 @@ def test_ctrl_c_stops_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "stopped"
     command = [sys.executable, "-m", "afuic.cli", "run", "demo-phantom", "--out", str(out), *LONG]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=as_new,  # noqa: PLW1509
     ) as process:
         assert process.stderr is not None
         process.stderr.readline()

@@ -13,6 +13,9 @@ from time import sleep
 
 import pytest
 
+from afuic.deploy.kernel import as_new
+from afuic.engines.pool import _interrupts_held
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds child processes through /proc")
 SETTINGS = ("clock.horizon_s=60", "evaluation.retrained=1", 'methods=["continue", "retrain"]')
 
@@ -44,11 +47,23 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_ctrl_c_that_is_ignored_stays_ignored_while_the_workers_start() -> None:
+    """As in a job that a shell has put into the background: the terminal's Ctrl-C is not meant for it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def _begun(out: Path, ready: Callable[[int], bool]) -> Iterator[subprocess.Popen[str]]:
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     command = [sys.executable, "-m", "afuic.cli", "run", "demo-phantom", "--jobs", "2", "--out", str(out), *settings]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, start_new_session=True, preexec_fn=as_new) as run:  # noqa: PLW1509
         while run.poll() is None and not ready(run.pid):
             sleep(0.02)
         yield run

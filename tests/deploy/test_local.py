@@ -20,7 +20,7 @@ from afuic.settings import Access, load
 from afuic.store.rows import Status
 
 pytestmark = pytest.mark.deployment
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0
 
 
 def afuic(*arguments: object) -> str:

@@ -20,7 +20,7 @@ from afuic.errors import StoreError
 from tests.deploy.guarding import place
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans are told by /proc")
-PATIENCE_S = 60.0
+PATIENCE_S = 1800.0
 SLEEPS = [sys.executable, "-S", "-c", "import time; time.sleep(1000)"]
 STUBBORN = [sys.executable, "-S", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"]
 FORKS = [
@@ -53,9 +53,9 @@ class Guarded:
         self.place = place(folder)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, **programs: object) -> None:
+    def start(self, by: tuple[str, ...] = (sys.executable,), **programs: object) -> None:
         listed = {name: (given if isinstance(given, tuple) else (given, (), None, None)) for name, given in programs.items()}
-        code = [sys.executable, "-m", "tests.deploy.guarding", str(self.place.folder), json.dumps(listed)]
+        code = [*by, "-m", "tests.deploy.guarding", str(self.place.folder), json.dumps(listed)]
         self.process = subprocess.Popen(code, cwd=Path(__file__).parents[2])
         wait(lambda: running.running(self.place) is not None or self.process.poll() is not None)
 
@@ -94,6 +94,31 @@ def test_processes_start_in_the_order_of_their_dependences(guarded, tmp_path):
     assert guarded.stages()["second"] == "waiting"
     ready.touch()
     wait(lambda: guarded.stages() == {"first": "ready", "second": "ready"})
+
+
+DEAF = """
+import os, signal, sys
+for number in (1, 2, 13, 15, 17): signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, {2, 15, 17})
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Starts a program as nohup in a background shell that blocks signals would, with SIGHUP, SIGINT, SIGPIPE, SIGTERM and SIGCHLD ignored."""
+
+
+def test_programs_and_supervisor_hear_signals_whatever_they_were_started_from(guarded, tmp_path):
+    status = tmp_path / "status"
+    heard = ["/bin/sh", "-c", f"cat /proc/self/status > {status}; exec sleep 1000"]
+    guarded.start(by=(sys.executable, "-c", DEAF), heard=heard)
+    wait(lambda: guarded.stages() == {"heard": "ready"} and status.exists() and "SigCgt" in status.read_text())
+    masks = dict(line.split(":\t") for line in status.read_text().splitlines() if line.startswith("Sig"))
+    assert (int(masks["SigIgn"], 16), int(masks["SigBlk"], 16)) == (0, 0)
+    own = dict(
+        line.split(":\t") for line in Path(f"/proc/{guarded.process.pid}/status").read_text().splitlines() if ":\t" in line
+    )
+    assert int(own["SigIgn"], 16) & 1 << signal.SIGHUP - 1, "what nohup asked of the guardian itself stays"
+    guarded.process.send_signal(signal.SIGTERM)
+    assert guarded.process.wait() == 0
+    assert guarded.family() == []
 
 
 def test_what_ends_is_started_again_and_what_it_left_behind_ends_with_it(guarded):

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-PATIENCE_S = 120.0
+PATIENCE_S = 1800.0
 
 
 def programs() -> Path | None:

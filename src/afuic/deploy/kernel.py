@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+OF_PYTHON = frozenset(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ") if hasattr(signal, name))
+"""What Python itself ignores, and gives back to the programs that it starts."""
 VARIABLE, OWN = "AFUIC_SUPERVISED", "AFUIC_PROCESS"
 _PDEATHSIG, _SUBREAPER = 1, 36
 _PROC = Path("/proc")
@@ -25,6 +27,18 @@ _SESSION, _START, _ENDED = 3, 19, ("Z", "X")
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def as_new(but: Iterable[signal.Signals] = ()) -> None:
+    """Let this process, and what it starts, hear every signal again, whatever it was started from; ``but`` these, as it was told.
+
+    A shell's ``&`` makes its jobs ignore SIGINT, ``nohup`` SIGHUP, and whoever blocks or ignores a signal, even SIGTERM or the one that
+    tells of a child's end, hands that down. A program that is started so could not be stopped, or would never hear of a child's end.
+    """
+    for number in signal.valid_signals() - OF_PYTHON - {*but}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def adopt() -> None:
@@ -40,9 +54,16 @@ def die_with(parent: int, by: signal.Signals) -> None:
 
 
 def dying_with_me() -> Callable[[], None]:
-    """For a child, before it becomes another program: it is killed when the process that started it ends, however it ends."""
+    """For a child, before it becomes another program: it hears every signal, and is killed when the process that started it ends,
+    however it ends.
+    """
     parent = os.getpid()
-    return lambda: die_with(parent, signal.SIGKILL)
+
+    def before() -> None:
+        as_new()
+        die_with(parent, signal.SIGKILL)
+
+    return before
 
 
 def born(pid: int) -> int | None:

@@ -75,6 +75,7 @@ def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -
     _refuse_second(where)
     with holding(where.run):
         kernel.adopt()
+        kernel.as_new(but=[signal.SIGHUP])  # nohup means it
         me, child = os.getpid(), 0
         asked: list[int] = []
 
@@ -145,6 +146,12 @@ def detach(where: Place, what: What, *, tied: bool) -> None:
     _refuse_second(where)
     log = logs.opened(where.log, OWN_LOG)
     parent = os.getpid()
+
+    def before() -> None:
+        kernel.as_new()
+        if tied:
+            kernel.die_with(parent, signal.SIGTERM)
+
     try:
         child = subprocess.Popen(  # noqa: S603 - this package
             [sys.executable, "-m", "afuic.deploy", what, str(where.folder)],
@@ -152,7 +159,7 @@ def detach(where: Place, what: What, *, tied: bool) -> None:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=(lambda: kernel.die_with(parent, signal.SIGTERM)) if tied else None,  # noqa: PLW1509 - there is one thread
+            preexec_fn=before,  # noqa: PLW1509 - there is one thread
         )
     finally:
         os.close(log)

@@ -82,7 +82,7 @@ def _interrupts_held() -> Iterator[None]:
     """Ctrl-C reaches this process only after the block, and never the processes begun within it.
 
     They inherit the mask; without it they would answer with a traceback each while they still import. The handler is for this process,
-    where another thread may take the signal in spite of the mask.
+    where another thread may take the signal in spite of the mask; where Ctrl-C is ignored, as in a shell's background, it stays so.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
         yield
@@ -96,7 +96,7 @@ def _interrupts_held() -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, handler)
-    if caught:
+    if caught and handler != signal.SIG_IGN:
         raise KeyboardInterrupt
 
 

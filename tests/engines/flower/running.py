@@ -15,7 +15,7 @@ from afuic.engines import flower_commands as commands
 from afuic.engines.flower_commands import Program
 from afuic.settings import HOSPITAL_FILE, SERVER_FILE, Server, Site, load
 
-PATIENCE_S = 180.0
+PATIENCE_S = 1800.0
 
 
 def wait(what: str, done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:

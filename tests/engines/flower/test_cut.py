@@ -31,7 +31,7 @@ from tests.engines.flower.wires import SERVER_ADDRESS, Network, within
 
 pytestmark = [pytest.mark.deployment, pytest.mark.slow]
 HERE, CUT_OFF = "hospital-0", "hospital-1"
-PATIENCE_S = 900.0
+PATIENCE_S = 1800.0
 
 
 class Apart(Running):

@@ -20,7 +20,7 @@ from afuic.protocol.effects import Calibrate
 from afuic.protocol.events import CalibrationDone, CalibrationFailed, Event
 from tests.engines.live.conftest import config
 
-PATIENCE_S = 120.0
+PATIENCE_S = 1800.0
 
 
 @pytest.fixture

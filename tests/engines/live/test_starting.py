@@ -20,7 +20,7 @@ from afuic.store.book import Book
 from afuic.store.rows import Command
 from tests.engines.live.conftest import Make, config
 
-PATIENCE_S = 300.0
+PATIENCE_S = 1800.0
 
 
 @pytest.fixture
