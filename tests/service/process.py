@@ -102,7 +102,7 @@ class Running:
 
     def get(self, who: str, path: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.secrets[who]}"}
-        return httpx.get(self.url + path, headers=headers, verify=self.context(), trust_env=False, timeout=None)
+        return httpx.get(self.url + path, headers=headers, verify=self.context(), trust_env=False, timeout=None)  # noqa: S113
 
     def start(self) -> None:
         """Start it and wait until it answers."""

@@ -66,7 +66,7 @@ def test_many_at_once_with_one_key_are_one_request(service: Running):
     def ask(_: int) -> tuple[int, str]:
         headers = {"Authorization": f"Bearer {service.secrets['hospital-1']}", "Idempotency-Key": "at-once"}
         address, context = service.url + "/v1/requests", service.context()
-        answer = httpx.post(address, json=PATIENTS, headers=headers, verify=context, trust_env=False, timeout=None)
+        answer = httpx.post(address, json=PATIENTS, headers=headers, verify=context, trust_env=False, timeout=None)  # noqa: S113
         return answer.status_code, answer.json()["id"]
 
     with ThreadPoolExecutor(8) as pool:
