@@ -6,6 +6,7 @@ the place. Options of an erasure method live with the method (``[options.NAME]``
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +16,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from afuic.errors import ConfigError
 
 
-class Section(BaseModel):
-    """A frozen group of settings that refuses keys it does not know."""
+def tuples(value: Any) -> Any:
+    """Lists as tuples, those within lists too: TOML and JSON know one kind of array, and strict types tell the two apart."""
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know and values of another type: ``true`` is no number, nor is ``"1"``.
+
+    A whole number may stand where a fraction may, but not the other way round.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _none(cls, values: Any) -> Any:
+    def _of_toml(cls, values: Any) -> Any:
         """TOML has no null: "none" stands for it, for example ``heal = "none"``."""
-        return {k: None if v == "none" else v for k, v in values.items()} if isinstance(values, dict) else values
+        return {k: None if v == "none" else tuples(v) for k, v in values.items()} if isinstance(values, dict) else values
 
 
 class Partition(Section):
@@ -185,14 +194,28 @@ def load(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
     values = _defaults()
     if path is not None:
         try:
-            values |= tomllib.loads(path.read_text(encoding="utf-8"))
+            values |= read_toml(path)
         except FileNotFoundError:
             raise ConfigError(f"{path}: no such configuration file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid TOML: {error}") from None
     for text in overrides:
         _override(values, text)
     return parse(values, str(path) if path else "configuration")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values in a TOML file, with or without a byte order mark, whatever its line ends.
+
+    FileNotFoundError where there is none; ConfigError for what is not UTF-8 or no TOML.
+    """
+    content = path.read_bytes()
+    if b"\0" in content[:4] or content[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        raise ConfigError(f"{path}: is written in UTF-16; save it as UTF-8")
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not written in UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
 def _defaults() -> dict[str, Any]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, Strict, ValidationError, model_validator
 
-from afuic.config import Config, Section, explain
+from afuic.config import Config, Section, explain, read_toml
 from afuic.errors import ConfigError
 
 SERVER_FILE, HOSPITAL_FILE, CLIENT_FILE = "federation.toml", "hospital.toml", "client.toml"
@@ -44,6 +43,10 @@ Address = Annotated[str, AfterValidator(_encrypted)]
 """Where the API is: ``https://``, or ``http://`` on this machine."""
 
 
+File = Annotated[Path, Strict(False)]
+"""A path, written as text in TOML."""
+
+
 class Images(Section):
     """What every image of the federation looks like, and the classes it may show."""
 
@@ -67,9 +70,9 @@ class Api(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8443, ge=1, le=65535)
-    tokens: Path = Path("server/tokens.json")
-    certificate: Path | None = Path("server/tls.pem")
-    key: Path | None = Path("server/tls.key")
+    tokens: File = Path("server/tokens.json")
+    certificate: File | None = Path("server/tls.pem")
+    key: File | None = Path("server/tls.key")
     requests_per_minute: int = Field(120, ge=1)
     max_body_bytes: int = Field(65536, ge=1024)
 
@@ -111,10 +114,10 @@ class Server(Section):
     federation: Config
     images: Images
     hospitals: tuple[Hospital, ...] = Field(min_length=1)
-    store: Path = Path("server/store")
+    store: File = Path("server/store")
     database: str | None = None
-    calibration: Path | None = Path("server/calibration.npz")
-    signing_key: Path = Path("server/certificate.key")
+    calibration: File | None = Path("server/calibration.npz")
+    signing_key: File = Path("server/certificate.key")
     verify_deadline_s: float = Field(600.0, gt=0, description="how long a certificate waits for the hospital's own scores")
     api: Api = Api()
     engine: Engine = Engine()
@@ -138,12 +141,12 @@ class Site(Section):
     name: str = Field(pattern=NAME)
     federation: Config
     images: Images
-    data: Path = Path("data.npz")
-    state: Path = Path("state")
+    data: File = Path("data.npz")
+    state: File = Path("state")
     api: Address = Field("https://localhost:8443", description="the server's erasure API")
-    ca: Path = Path("ca.pem")
-    token: Path = Path("token")
-    node_private_key: Path = Path("node.key")
+    ca: File = Path("ca.pem")
+    token: File = Path("token")
+    node_private_key: File = Path("node.key")
     superlink: str = "localhost:9443"
     runtime_port: int = Field(9500, ge=1, le=65535)
     slowdown: float = Field(1.0, ge=1, le=1000, description="work this many times slower, to try out uneven hospitals")
@@ -153,8 +156,8 @@ class Access(Section):
     """``client.toml``: how an operator's or auditor's commands find the API; ``ca``: its certificate must come from this one."""
 
     api: Address = "https://localhost:8443"
-    ca: Path | None = Path("ca.pem")
-    token: Path = Path("token")
+    ca: File | None = Path("ca.pem")
+    token: File = Path("token")
 
 
 S = TypeVar("S", Server, Site, Access)
@@ -163,12 +166,9 @@ S = TypeVar("S", Server, Site, Access)
 def load(path: Path, kind: type[S]) -> S:
     """The settings in ``path``, its relative paths made absolute from its folder; ConfigError names every bad key."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        settings = kind.model_validate(values)
+        settings = kind.model_validate(read_toml(path))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; 'afuic deploy init' writes one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
     return _absolute(settings, path.parent.resolve())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, Strict, ValidationError
 
 from afuic.errors import StoreError
 from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
@@ -25,6 +25,9 @@ ARM_DEPTH = 6
 Values = dict[str, float | None]
 Phases = dict[str, Values]
 """Phase ("released", "final", "after", "extra") → measure → value; null: undefined or not measured."""
+Column = Annotated[tuple[float | None, ...], Strict(False)]
+Shares = Annotated[tuple[Share | None, ...], Strict(False)]
+"""Arrays within objects, which ``Record`` does not walk through."""
 Outcome = Literal["released", "diverged", "failed"]
 
 
@@ -81,7 +84,7 @@ class Arm(Record):
     phases: Phases = Field(description="values by phase and measure")
     z: Phases = Field(description="(value - retraining's mean) / its standard deviation, by phase and measure")
     hospitals: dict[str, dict[str, Share | None]] = Field(description="by phase: accuracy on each hospital's test images")
-    sensitivity: dict[str, tuple[Share | None, ...]] = Field(description="by phase: recall of each class")
+    sensitivity: dict[str, Shares] = Field(description="by phase: recall of each class")
     curve: Curve | None = Field(description="from the request on; null: nothing was measured")
     before: Values | None = Field(
         None, description="the model at the request where the method trained otherwise from the start"
@@ -97,8 +100,8 @@ class Retrained(Record):
     latency_s: Seconds | None = Field(description="retraining's latency, of the first of them")
     costs: Costs | None = Field(description="what the first of them cost; null: all diverged")
     commits: tuple[str, ...] = Field((), description="commits that they were run at; empty where that was not noted")
-    phases: dict[str, dict[str, tuple[float | None, ...]]] = Field(description="by phase and measure: one value for each model")
-    left_out: dict[str, dict[str, tuple[float | None, ...]]] = Field(
+    phases: dict[str, dict[str, Column]] = Field(description="by phase and measure: one value for each model")
+    left_out: dict[str, dict[str, Column]] = Field(
         description="z of each model against all others: what cannot be told apart looks like"
     )
     released_t: tuple[Seconds, ...] = Field(description="when each ended its retraining")

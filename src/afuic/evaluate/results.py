@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from afuic.config import tuples
 from afuic.errors import StoreError
 
 VERSION = "afuic-results/1"
@@ -27,9 +28,14 @@ AfterName = Literal["released", "final"]
 
 
 class Record(BaseModel):
-    """A frozen part of the results that refuses fields it does not know, NaN and infinity."""
+    """A frozen part of the results that refuses fields it does not know, values of another type, NaN and infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_lists(cls, values: Any) -> Any:
+        return {k: tuples(v) for k, v in values.items()} if isinstance(values, dict) else values
 
 
 class Requested(Record):
