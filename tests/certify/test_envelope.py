@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from afuic.certify import envelope
-from afuic.certify.keys import load_private, load_public, make_key, public_path
+from afuic.certify.keys import PublicKey, load_private, load_public, make_key, public_path
 from afuic.certify.statement import statement
 from afuic.errors import CertificateError, ConfigError
 
@@ -32,7 +33,7 @@ def made(key: Path) -> str:
 
 
 @pytest.fixture
-def public(key: Path) -> SSlibKey:
+def public(key: Path) -> PublicKey:
     return load_public(public_path(key))
 
 
@@ -41,7 +42,7 @@ def pae(kind: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
-def test_a_certificate_holds(made: str, public: SSlibKey) -> None:
+def test_a_certificate_holds(made: str, public: PublicKey) -> None:
     assert envelope.verify(made, public).document() == statement(FACTS)
 
 
@@ -49,12 +50,18 @@ def test_the_same_facts_give_the_same_certificate(key: Path) -> None:
     assert signed(key) == signed(key)
 
 
-def test_securesystemslib_agrees(made: str, public: SSlibKey, key: Path, tmp_path: Path) -> None:
+def test_securesystemslib_agrees(made: str, public: PublicKey, key: Path, tmp_path: Path) -> None:
     ours = Envelope.from_dict(json.loads(made))
-    assert list(ours.verify([public], 1)) == [public.keyid]
+    assert list(ours.verify([SSlibKey.from_crypto(public.key, public.keyid)], 1)) == [public.keyid]
     other = load_public(make_key(tmp_path / "other.key"))
     with pytest.raises(VerificationError):
-        ours.verify([other], 1)
+        ours.verify([SSlibKey.from_crypto(other.key, public.keyid)], 1)
+
+
+def test_openssl_names_the_key_alike(public: PublicKey, key: Path) -> None:
+    command = ["openssl", "pkey", "-pubin", "-in", public_path(key), "-outform", "DER"]
+    found = subprocess.run(command, capture_output=True, check=True).stdout
+    assert hashlib.sha256(found).hexdigest() == public.keyid
 
 
 def test_cryptography_agrees_by_hand(made: str, key: Path) -> None:
@@ -77,7 +84,7 @@ def test_openssl_agrees(made: str, key: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, SSlibKey]:
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, PublicKey]:
     key = tmp_path_factory.mktemp("fixed") / "certificate.key"
     public = load_public(make_key(key))
     return signed(key)[0], public
@@ -85,7 +92,7 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, SSlibKey]:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_any_character_changed_is_refused(fixed: tuple[str, SSlibKey], data: st.DataObject) -> None:
+def test_any_character_changed_is_refused(fixed: tuple[str, PublicKey], data: st.DataObject) -> None:
     made, public = fixed
     at = data.draw(st.integers(0, len(made) - 1))
     other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda c: c != made[at]))
@@ -94,7 +101,7 @@ def test_any_character_changed_is_refused(fixed: tuple[str, SSlibKey], data: st.
 
 
 @pytest.mark.parametrize("what", ["payload", "sig", "keyid"])
-def test_every_character_of_its_head_and_signature_counts(fixed: tuple[str, SSlibKey], what: str) -> None:
+def test_every_character_of_its_head_and_signature_counts(fixed: tuple[str, PublicKey], what: str) -> None:
     """All positions, also the last ones of base64, whose spare bits another spelling could use."""
     made, public = fixed
     values = json.loads(made)
@@ -113,12 +120,12 @@ def test_another_key_is_named(made: str, tmp_path: Path) -> None:
         envelope.verify(made, other)
 
 
-def test_any_of_several_keys_will_do(made: str, public: SSlibKey, tmp_path: Path) -> None:
+def test_any_of_several_keys_will_do(made: str, public: PublicKey, tmp_path: Path) -> None:
     other = load_public(make_key(tmp_path / "other.key"))
     assert envelope.verify(made, [other, public]).predicate.place.number == 0
 
 
-def test_a_changed_payload_says_so(made: str, public: SSlibKey) -> None:
+def test_a_changed_payload_says_so(made: str, public: PublicKey) -> None:
     values = json.loads(made)
     payload = base64.b64decode(values["payload"]).replace(b"hospital-1", b"hospital-9")
     with pytest.raises(CertificateError, match="was changed"):
@@ -131,19 +138,19 @@ NOTHING_SIGNED = '{"payload":"","payloadType":"application/vnd.in-toto+json","si
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "null", "nothing", "[" * 100_000, '{"payload": 1}', NOTHING_SIGNED], ids=range(8)
 )
-def test_anything_else_is_no_envelope(text: str, public: SSlibKey) -> None:
+def test_anything_else_is_no_envelope(text: str, public: PublicKey) -> None:
     with pytest.raises(CertificateError, match="not a DSSE envelope"):
         envelope.verify(text, public)
 
 
-def test_a_second_payload_is_refused(made: str, public: SSlibKey) -> None:
+def test_a_second_payload_is_refused(made: str, public: PublicKey) -> None:
     with pytest.raises(CertificateError, match="not a DSSE envelope"):
         envelope.verify('{"payload":"AAAA",' + made[1:], public)
     with pytest.raises(CertificateError, match="not a DSSE envelope"):
         envelope.verify(made[:-1] + ',"more":1}', public)
 
 
-def test_spaces_do_not_count(made: str, public: SSlibKey) -> None:
+def test_spaces_do_not_count(made: str, public: PublicKey) -> None:
     spread = json.dumps(json.loads(made), indent=4) + "\n"
     assert envelope.verify(spread, public) == envelope.verify(made, public)
     assert envelope.digest(spread) == envelope.digest(made)

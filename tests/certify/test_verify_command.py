@@ -111,24 +111,55 @@ def test_what_cannot_be_looked_at_ends_with_2(key: Path, tmp_path: Path) -> None
     assert (code, "no such certificate file" in text) == (2, True)
 
 
-def test_without_the_extra_it_says_what_to_install(chain: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in sys.modules if n.startswith(("afuic.certify", "securesystemslib", "cryptography"))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "securesystemslib", None)
-    code, text = verify(chain[0])
+BLOCKED = """
+import sys
+
+ABSENT = sys.argv[1].split(",")
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.argv = ["afuic", *sys.argv[2:]]
+from afuic.cli import main
+main()
+"""
+DEPLOY = "flwr,grpc,sqlalchemy,alembic,psycopg,fastapi,starlette,uvicorn,securesystemslib"
+
+
+def without(absent: str, *arguments: Any) -> tuple[int, str]:
+    """The command in a process of its own, where these packages are not installed."""
+    command = [sys.executable, "-c", BLOCKED, absent, *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"AFUIC_DEBUG": ""})
+    return found.returncode, found.stdout + found.stderr
+
+
+def test_verifying_needs_cryptography_and_what_the_base_package_has(key: Path, chain: list[Path], tmp_path: Path) -> None:
+    with_key = (chain[1], "--key", public_path(key), "--previous", chain[0])
+    code, text = without(f"{DEPLOY},httpx,torch,numpy", "verify", *with_key)
+    assert (code, f"{chain[1]}: holds" in text) == (0, True), text
+    write_tensors(tmp_path / "released.safetensors", RELEASED)
+    code, text = without(f"{DEPLOY},httpx", "verify", *with_key, "--model", tmp_path / "released.safetensors")
+    assert (code, "is the released model, version 42" in text) == (0, True), text
+
+
+def test_without_cryptography_it_says_what_to_install(key: Path, chain: list[Path]) -> None:
+    code, text = without("cryptography", "verify", chain[0], "--key", public_path(key))
     assert code == 2
-    assert "pip install '.[deploy]'" in text
+    assert "cryptography: not installed" in text
+    assert "[verify]'" in text
 
 
-def test_verifying_needs_no_torch(key: Path, chain: list[Path]) -> None:
-    code = (
-        "import sys; sys.argv = ['afuic', 'verify', *sys.argv[1:]]\n"
-        "from afuic.cli import app\n"
-        "app(standalone_mode=False)\n"
-        "assert not {'torch', 'sqlalchemy', 'flwr', 'fastapi'} & set(sys.modules)"
-    )
-    arguments = [sys.executable, "-c", code, chain[0], "--key", public_path(key)]
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+def test_asking_a_server_needs_httpx_alone(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t" * 43)
+    where = ("--server", "http://127.0.0.1:9", "--token", tmp_path / "token")
+    for command in (["requests"], ["status"], ["erase", "--client", "a", "--reason", "leaves"], ["certificate", "r-1"]):
+        code, text = without(f"{DEPLOY},cryptography", *command, *where)
+        assert (code, "nobody answers" in text) == (2, True), text
+    code, text = without(f"{DEPLOY},httpx", "requests", *where)
+    assert (code, "[client]'" in text) == (2, True), text
 
 
 CASES: dict[str, tuple[Facts, str]] = {

@@ -6,22 +6,25 @@ Reference: DSSE v1.0, https://github.com/secure-systems-lab/dsse (protocol.md, e
 
 from __future__ import annotations
 
-import json
+import base64
+import binascii
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
 
 from afuic.certify import form
 from afuic.certify.canonical import canonical, sha256
 from afuic.certify.keys import PublicKey, load_private
 from afuic.certify.statement import parse
-from afuic.errors import CertificateError
+from afuic.document import parse_json
+from afuic.errors import CertificateError, JsonError
 
 PAYLOAD = "application/vnd.in-toto+json"
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a certificate: far more than any has."""
 
 
 class _Strict(BaseModel):
@@ -43,48 +46,54 @@ def sign(statement: dict[str, Any], key: Path) -> str:
     """The envelope as canonical JSON, one line without its end; ConfigError when the key cannot be used."""
     payload = canonical(statement)
     parse(payload)
-    envelope = Envelope(payload, PAYLOAD, {})
-    envelope.sign(load_private(key))
-    return canonical(envelope.to_dict()).decode()
+    private = load_private(key)
+    signature = {"keyid": PublicKey(private.public_key()).keyid, "sig": _text(private.sign(_signed(payload)))}
+    return canonical({"payload": _text(payload), "payloadType": PAYLOAD, "signatures": [signature]}).decode()
 
 
 def verify(envelope: str, keys: PublicKey | Sequence[PublicKey]) -> form.Statement:
     """The statement, signed with one of ``keys``; CertificateError says why it is not to be believed. Needs no network and no store."""
-    known = [keys] if isinstance(keys, PublicKey) else list(keys)
-    found = Envelope.from_dict(_read(envelope))
+    known = {key.keyid: key for key in ([keys] if isinstance(keys, PublicKey) else keys)}
+    found = _read(envelope)
+    payload, [signature] = _bytes(found.payload), found.signatures
+    if signature.keyid not in known:
+        raise CertificateError(f"it was signed with another key ({signature.keyid[:16]}…), or says so")
     try:
-        found.verify(known, 1)
-    except (VerificationError, ValueError):
-        signer = next(iter(found.signatures))
-        if signer not in {key.keyid for key in known}:
-            raise CertificateError(f"it was signed with another key ({signer[:16]}…), or says so") from None
+        known[signature.keyid].key.verify(_bytes(signature.sig), _signed(payload))
+    except InvalidSignature:
         raise CertificateError("its signature does not fit: the content or the signature was changed") from None
-    return parse(found.payload)
+    return parse(payload)
 
 
 def digest(envelope: str) -> str:
     """``sha256:…`` of the envelope as ``sign`` wrote it, by which the next certificate names it; spaces and line ends do not count."""
-    return sha256(canonical(_read(envelope)))
+    return sha256(canonical(_read(envelope).model_dump()))
 
 
 def key_id(envelope: str) -> str:
     """Which key it says that it was signed with."""
-    return str(_read(envelope)["signatures"][0]["keyid"])
+    return _read(envelope).signatures[0].keyid
 
 
-def _read(envelope: str) -> dict[str, Any]:
+def _signed(payload: bytes) -> bytes:
+    """What the signature is over: DSSE's pre-authentication encoding."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+
+
+def _read(envelope: str) -> _Form:
     try:
-        values = json.loads(envelope, object_pairs_hook=_once)
-        _Form.model_validate(values)
-        same = canonical(Envelope.from_dict(json.loads(envelope)).to_dict()) == canonical(values)
-    except (ValidationError, ValueError, RecursionError):
+        found = _Form.model_validate(parse_json(envelope, limit=LARGEST))
+        same = all(_text(_bytes(text)) == text for text in (found.payload, found.signatures[0].sig))
+    except (ValidationError, JsonError, binascii.Error):
         raise CertificateError("it is not a DSSE envelope with one signature over an in-toto statement") from None
     if not same:
         raise CertificateError("its base64 is not in the one spelling that counts")
-    return dict(values)
+    return found
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key twice")
-    return dict(pairs)
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text.encode(), validate=True)
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,12 +17,22 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from afuic.errors import ConfigError
 
-PublicKey = Key
 BROKEN = (ValueError, TypeError)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A public key and its name: the SHA-256 of its DER form, as ``openssl pkey -pubin -outform DER | sha256sum`` gives it."""
+
+    key: Ed25519PublicKey
+
+    @property
+    def keyid(self) -> str:
+        """64 hexadecimal digits."""
+        return hashlib.sha256(self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def make_key(path: Path) -> Path:
@@ -42,8 +54,8 @@ def public_path(path: Path) -> Path:
     return path.with_suffix(".pub")
 
 
-def load_private(path: Path) -> CryptoSigner:
-    """The signer; ConfigError when the file is missing, no Ed25519 key, or readable by others."""
+def load_private(path: Path) -> Ed25519PrivateKey:
+    """The private key; ConfigError when the file is missing, no Ed25519 key, or readable by others."""
     content = _read(path)
     if sys.platform != "win32" and path.stat().st_mode & 0o077:
         raise ConfigError(f"{path}: others may read this private key; run chmod 600 {path}")
@@ -53,7 +65,7 @@ def load_private(path: Path) -> CryptoSigner:
         raise ConfigError(f"{path}: not an unencrypted private key in PEM") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path}: not an Ed25519 key; 'afuic deploy init' makes one")
-    return CryptoSigner(key)
+    return key
 
 
 def load_public(path: Path) -> PublicKey:
@@ -64,7 +76,7 @@ def load_public(path: Path) -> PublicKey:
         raise ConfigError(f"{path}: not a public key in PEM") from None
     if not isinstance(key, Ed25519PublicKey):
         raise ConfigError(f"{path}: not an Ed25519 key")
-    return SSlibKey.from_crypto(key)
+    return PublicKey(key)
 
 
 def _read(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,8 @@ from pydantic import ValidationError
 from afuic.certify import form, limits
 from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts
-from afuic.errors import CertificateError
+from afuic.document import parse_json
+from afuic.errors import CertificateError, JsonError
 
 
 def statement(facts: Facts) -> dict[str, Any]:
@@ -38,14 +38,14 @@ def statement(facts: Facts) -> dict[str, Any]:
 def parse(payload: bytes) -> form.Statement:
     """The statement in signed bytes; CertificateError where they are another form, contradict themselves or are written in another way."""
     try:
-        values = json.loads(payload)
+        values = parse_json(payload)
         _of_this_form(values)
         found = form.Statement.model_validate(values)
         same = canonical(found.document()) == payload
     except ValidationError as error:
         raise CertificateError(f"the signed content is not a statement of {form.PREDICATE}: {fault(error)}") from None
-    except (ValueError, RecursionError):
-        raise CertificateError("the signed content is not JSON") from None
+    except JsonError as error:
+        raise CertificateError(f"the signed content: {error}") from None
     if not same:
         raise CertificateError("the signed content is not in canonical JSON, so that it could be read in two ways")
     return found

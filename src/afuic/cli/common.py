@@ -38,12 +38,12 @@ def load(source: str | None, overrides: tuple[str, ...] = ()) -> Config:
 
 
 @contextmanager
-def needs_deploy(what: str) -> Iterator[None]:
-    """Within the block a library that only the deploy extra brings may be missing: ConfigError then says how to get it."""
+def needs_deploy(what: str, smallest: str = "deploy") -> Iterator[None]:
+    """Within the block a library that only an extra brings may be missing: ConfigError then names the ``smallest`` one that has it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name}: not installed, and needed to {what}; {extra('deploy')}") from None
+        raise ConfigError(f"{error.name}: not installed, and needed to {what}; {extra(smallest)}") from None
 
 
 def tell_gpu() -> None:

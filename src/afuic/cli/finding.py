@@ -45,7 +45,7 @@ Home = Annotated[
 
 def client(server: str | None, token: Path | None, ca: Path | None, home: Path | None) -> Client:
     """A connection to the server; ConfigError where nothing says which."""
-    with needs_deploy("ask a federation's server"):
+    with needs_deploy("ask a federation's server", "client"):
         from afuic.service.client import Client
 
     return Client(access(server, token, ca, home))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from afuic.certify import form
     from afuic.certify.keys import PublicKey
 
-LARGEST = 64 * 1024 * 1024
 REFUSED = 1
 
 
@@ -39,7 +38,7 @@ def verify(
     """Check a certificate of erasure, offline, with the server's public key alone; exit code 1 when it does not hold."""
     keys = key or [Path("server/certificate.pub")]
     try:
-        with needs_deploy("verify certificates"):
+        with needs_deploy("verify certificates", "verify"):
             checked, statement = _checked(certificate, keys, model, previous or [])
     except CertificateError as error:
         typer.echo(f"afuic: {certificate}: {error}", err=True)
@@ -100,6 +99,8 @@ def _followed(statement: form.Statement, previous: list[Path], keys: list[Public
 
 
 def _read(path: Path) -> str:
+    from afuic.certify.envelope import LARGEST
+
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
