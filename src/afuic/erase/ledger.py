@@ -1,6 +1,6 @@
 """Who put what into the model: the ledger that makes removal a subtraction.
 
-At every version  θ_t = θ_0 + Σ_k C_k + S  (design section 2). C is kept per contributor, a client in one of its data epochs: when
+At every version  θ_t = θ_0 + Σ_k C_k + S  (docs/architecture.md). C is kept per contributor, a client in one of its data epochs: when
 patients withdraw, the client goes on in a new epoch and what it contributed before stays separable. S, the server's own steps
 (healing, guarding), is kept per set of contributors that its teachers had learned from, because a later erasure of one of
 them has to answer for it: by taking it out, or by saying that it was kept. Cost: one model-sized tensor per contributor and per such set,

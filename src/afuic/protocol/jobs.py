@@ -1,7 +1,7 @@
 """The server's own training is handed out here: one healing and one guarding job at a time, on snapshots, off the training path.
 
 While neither is under way the server may heal ahead: for one client after the other it finds what healing would add if that client were
-removed, so that a request finds most of the work done (design section 1, pre-healed shadows).
+removed, so that a request finds most of the work done (the option ``ahead``, docs/methods/afuic.md).
 """
 
 from __future__ import annotations
