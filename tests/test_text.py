@@ -49,3 +49,10 @@ def test_nothing_hidden_is_left(line: str) -> None:
     assert text.hidden(text.shown(line)) is None
     assert len(text.shown(line).splitlines()) <= 1
     assert all(unicodedata.category(char) not in text.HIDDEN for char in text.shown(line))
+
+
+def test_a_name_that_a_reader_may_not_learn_is_left_out() -> None:
+    names = ("hospital-1", "hospital-12", "ucl")
+    said = text.unnamed("'hospital-12' and hospital-1/9 but not hospital-123, ucl or nucl", names, "another")
+    assert said == "'another' and another/9 but not hospital-123, another or nucl"
+    assert text.unnamed("as it is", (), "another") == "as it is"

@@ -5,8 +5,12 @@ A name, a reason or a log line with a bidirectional override or a C1 control can
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterable
 
+ANOTHER = "another hospital"
+"""Instead of a name that the reader may not learn."""
 HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 """Unicode's general categories of characters that nobody sees: controls, format characters, line and paragraph separators, surrogates."""
 
@@ -35,3 +39,9 @@ def shown(text: str) -> str:
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def unnamed(text: str, names: Iterable[str], instead: str = ANOTHER) -> str:
+    """``text`` with ``instead`` where one of ``names`` stands as a word of its own: for a reader who may not learn them."""
+    words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda _: instead, text) if words else text

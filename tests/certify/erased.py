@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from afuic.certify import envelope
-from afuic.certify.facts import Books, Done, Facts, Guarantee, Verification
-from afuic.certify.form import Entry
+from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Verification
 from afuic.certify.statement import statement
 from afuic.params import digest
 from afuic.scores import Measured
@@ -41,21 +40,21 @@ REQUEST = RequestRow(
 )
 
 
-def row(version: int, model: Any, *contained: str) -> VersionRow:
-    """A version that contains these contributors."""
-    return VersionRow(version, version, 10.0 * version, ASKED, digest(model), contained, "update", True)
+def row(version: int, model: Any, contributors: tuple[str, ...], taught_by: tuple[str, ...] = ()) -> VersionRow:
+    """A version that is the sum of these contributors, with steps of the server's that those taught."""
+    return VersionRow(version, version, 10.0 * version, ASKED, digest(model), contributors, taught_by, "update", True)
 
 
 BOOKS = Books(
     42,
     (
-        Entry(kind="origin", names=(), digest=hashed(1)),
-        Entry(kind="contributor", names=("hospital-2@0",), digest=hashed(2)),
-        Entry(kind="server", names=("hospital-1@0", "hospital-2@0"), digest=hashed(3)),
+        Line("origin", (), hashed(1)),
+        Line("contributor", ("hospital-2@0",), hashed(2)),
+        Line("server", ("hospital-1@0", "hospital-2@0"), hashed(3)),
     ),
 )
 DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, ())
-PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of hospital-2's open task hospital-2/9",), ASKED + 200)
+PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of an open task",), ASKED + 200)
 SCORES: Measured = {
     "forget_loss": 1.5,
     "forget_accuracy": 0.5,
@@ -74,8 +73,8 @@ FACTS = Facts(
     covers=("r-12", "r-13"),
     fenced_at=ASKED + 1,
     issued_at=ASKED + 300,
-    before=row(41, BEFORE, "hospital-1@0", "hospital-2@0"),
-    after=row(42, RELEASED, "hospital-1@0", "hospital-2@0"),
+    before=row(41, BEFORE, ("hospital-1@0", "hospital-2@0")),
+    after=row(42, RELEASED, ("hospital-2@0",), ("hospital-1@0", "hospital-2@0")),
     books=BOOKS,
     method="afuic",
     source="this project",

@@ -81,8 +81,23 @@ def test_what_is_missing_is_none_and_said() -> None:
 def test_a_teacher_that_knew_the_data_is_named() -> None:
     assert of(FACTS)["evidence"]["procedural"]["removal"]["throughTeacher"] == ["hospital-1@0"]
     assert any("its teacher knew" in line for line in of(FACTS)["doesNotProve"])
-    clean = replace(FACTS, after=row(42, {}, "hospital-2@0"))
+    clean = replace(FACTS, after=row(42, {}, ("hospital-2@0",)))
     assert of(clean)["evidence"]["procedural"]["removal"]["throughTeacher"] == []
+
+
+def test_who_is_in_the_sum_and_who_taught_a_step_are_told_apart() -> None:
+    models = of(FACTS)["models"]
+    assert models["before"]["contributors"] == {"own": ["hospital-1@0"], "others": 1}
+    assert models["after"]["contributors"] == {"own": [], "others": 1}
+    assert models["after"]["taughtBy"] == {"own": ["hospital-1@0"], "others": 1}
+
+
+def test_no_other_hospital_is_named() -> None:
+    assert "hospital-2" not in json.dumps(statement(FACTS))
+    made = statement(FACTS)
+    made["predicate"]["models"]["before"]["contributors"]["own"].append("hospital-2@0")
+    with pytest.raises(CertificateError, match="another hospital is named"):
+        parse(canonical(made))
 
 
 def test_a_method_that_removes_nothing_says_so() -> None:
@@ -110,12 +125,12 @@ REFUSED: dict[str, tuple[Facts, str]] = {
     "unreleased": (replace(FACTS, request=replace(REQUEST, released_at=None)), "no model without the data"),
     "number": (replace(FACTS, number=2), "no previous one"),
     "salt": (replace(FACTS, request=replace(REQUEST, patients=2)), "salted digest"),
-    "other": (replace(FACTS, done=replace(DONE, gone=("hospital-2@0",))), "somebody else"),
+    "other": (replace(FACTS, done=replace(DONE, gone=("hospital-2@0",))), "another hospital is named"),
     "kept": (
         replace(FACTS, request=replace(REQUEST, client="hospital-2"), done=replace(DONE, gone=("hospital-2@0",))),
-        "still has",
+        "still in the sum",
     ),
-    "order": (replace(FACTS, before=row(42, {}, "hospital-1@0")), "does not follow"),
+    "order": (replace(FACTS, before=row(42, {}, ("hospital-1@0",))), "does not follow"),
     "nan": (replace(FACTS, done=replace(DONE, norm=float("nan"))), "finite"),
     "name": (replace(FACTS, federation="eyes\x1b[2J"), "match pattern"),
 }
@@ -150,6 +165,6 @@ def test_a_root_that_is_not_of_the_entries_is_refused() -> None:
 
 
 def test_the_root_does_not_depend_on_the_order() -> None:
-    entries = FACTS.books.entries
+    entries = form.Statement.model_validate(statement(FACTS)).predicate.ledger.entries
     assert form.root_of(entries) == form.root_of(tuple(reversed(entries)))
     assert form.root_of(entries) != form.root_of(entries[1:])

@@ -120,7 +120,7 @@ def test_status_and_models(service: Running, afuic_cli, tmp_path, monkeypatch):
     code, said = afuic_cli("models", "export", 2, "--out", out)
     assert code == 0
     with safe_open(out, "pt") as file:
-        assert '"contained": ["hospital-1@0", "hospital-2@0"]' in file.metadata()["afuic.lineage"]
+        assert '"contributors": ["hospital-1@0", "hospital-2@0"], "taught_by": []' in file.metadata()["afuic.lineage"]
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     assert torch.equal(found["w"], torch.tensor([1.5, 0.0]))  # η = 1/2: 0.5 · 1 + 0.5 · 2
     assert digest(found) == service.driver.book.version(2).digest

@@ -23,16 +23,3 @@ def test_every_page_is_found_from_the_index() -> None:
     linked = [(ROOT / "docs" / link).resolve() for link in LINK.findall(index)]
     lost = [page for page in PAGES if page.parent != ROOT and page not in linked and page.parent not in linked]
     assert [page.name for page in lost if page.name != "index.md"] == []
-
-
-CODE = sorted((ROOT / "src").rglob("*.py"))
-NAMED = re.compile(r"\bdocs/[\w./-]+")
-UNSEEN = re.compile(r"design,? section|shared design|\bissue's\b|design\.md", re.IGNORECASE)
-
-
-def test_code_refers_to_pages_that_a_reader_has() -> None:
-    texts = {path: path.read_text(encoding="utf-8") for path in CODE}
-    named = {(path.name, page.rstrip(".")) for path, text in texts.items() for page in NAMED.findall(text)}
-    assert ("afuic.py", "docs/methods/afuic.md") in named
-    assert [(name, page) for name, page in named if not (ROOT / page).exists()] == []
-    assert [path.name for path, text in texts.items() if UNSEEN.search(text)] == []

@@ -79,3 +79,16 @@ def test_a_ledger_is_never_changed_in_place(ledger: Ledger) -> None:
 def test_names_of_contributors() -> None:
     assert contributor("site@north", 3) == "site@north@3"
     assert client_of("site@north@3") == "site@north"
+
+
+def test_who_is_in_the_sum_and_who_taught_are_two_relations(ledger: Ledger) -> None:
+    left = ledger.without(("a@0",), server=False)
+    assert (left.contributors(), left.taught_by(), left.contained()) == (("b@0",), ("a@0", "b@0"), ("a@0", "b@0"))
+
+
+def test_what_an_overwriting_step_undoes_goes_with_it(ledger: Ledger) -> None:
+    # [11, 29] overwritten by [3, 5], a step of [−8, −24]; with a's [2, 0] that it undoes [−6, −24], and [8, 8] of before
+    written = ledger.overwrite(("a@0",), ("a@0", "b@0"), vector(-8, -24))
+    assert values(written.rebuilt()) == [3, 5]
+    assert written.contributors() == ("b@0",)
+    assert {k: values(s) for k, s in written.server.items()} == {("a@0", "b@0"): [2, -16], ("b@0",): [0, 16]}

@@ -320,7 +320,12 @@ class Book:
         return [e for e in self.entries if e.owner in gone or (answer and e.owner is None and e.knew & gone)]
 
     def _overwrite(self, ask: Ask, new: Vec) -> None:
-        self.entries.append(Entry(new - self.total(), knew=self.contributors() | ask.helpers))
+        knew = self.contributors() | ask.helpers
+        self.entries.append(Entry(new - self.total(), knew=knew))
+        if ask.whole:
+            undone = [e for e in self.entries if e.owner in ask.gone]
+            for entry in undone:
+                entry.owner, entry.knew = None, knew
         for other in self.asks.values():
             other.since = 0 if other is not ask and other.phase in PENDING else other.since
 

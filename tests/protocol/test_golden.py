@@ -55,7 +55,7 @@ GOLDEN: dict[str, tuple[Rules, str]] = {
     "afuic-remove": (rules("afuic", {"server_steps": "remove"}), "sha256:11268863e0dff7f1"),
     "afuic-both": (rules("afuic", BOTH), "sha256:50a18dcb29b24c9c"),
     "afuic-buffered": (rules("afuic", buffer=3), "sha256:605c7748ffbb7af1"),
-    "afuic-paper": (rules("afuic-paper"), "sha256:b00df9171ec989ed"),
+    "afuic-paper": (rules("afuic-paper"), "sha256:d6fa96e7c3a0ef2c"),
     "continue": (rules("continue"), "sha256:aeae2352e4778bea"),
 }
 

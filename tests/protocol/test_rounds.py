@@ -51,9 +51,11 @@ def test_two_rounds_and_the_release() -> None:
     assert w.model == [6, 4]
     assert w.phase("r") == "purging"
     assert w.last(effects.Released).version == w.state.version
-    # what overwriting changed, [6, 4] − [4, 3], is the server's own step; it was taught by all whom the model held and who answered
-    assert {k: values(s) for k, s in w.state.ledger.server.items()} == {("a@0", "b@0", "c@0"): [2, 1]}
-    assert values(w.state.ledger.clients["a@0"]) == [1, 2]
+    # what overwriting changed, [6, 4] − [4, 3], is the server's own step; it was taught by all whom the model held and who answered,
+    assert {k: values(s) for k, s in w.state.ledger.server.items()} == {("a@0", "b@0", "c@0"): [3, 3]}
+    # with what it undid, C_a = [1, 2]: the one without the other would bring a back
+    assert list(w.state.ledger.clients) == ["b@0"]
+    assert w.state.ledger.taught_by() == ("a@0", "b@0", "c@0")
 
 
 @pytest.mark.parametrize("asks", [False, True])

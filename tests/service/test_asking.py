@@ -250,7 +250,7 @@ def test_what_can_be_read_back(trained: Service):
     from safetensors.torch import load
 
     lineage = trained.get("auditor", "models/2").json()
-    assert lineage["contained"] == ["hospital-1@0", "hospital-2@0"]
+    assert (lineage["contributors"], lineage["taught_by"]) == (["hospital-1@0", "hospital-2@0"], [])
     tensors = load(trained.get("hospital-3", "models/2/file").content)
     assert torch.equal(tensors["w"], torch.tensor([1.5, 0.0]))  # η = 1/2: 0.5 · 1 + 0.5 · 2
     listed = trained.get("auditor", "models?limit=2").json()

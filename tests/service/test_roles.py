@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from afuic.protocol.events import CalibrationFailed
 from tests.service.conftest import SALTED, Service
 
 WHO = (None, "operator", "auditor", "hospital-1", "hospital-2")
@@ -64,6 +67,32 @@ def test_a_hospital_sees_its_own_and_nothing_of_others(trained: Service):
     assert [row["name"] for row in status["clients"]] == ["hospital-1"]
     assert status["pending"] == [own]
     assert len(trained.get("operator", "status").json()["clients"]) == 3
+
+
+def test_a_hospital_sees_who_else_is_in_a_model_only_as_a_number(trained: Service):
+    seen = trained.get("hospital-1", "models/3").json()
+    assert (seen["contributors"], seen["other_contributors"]) == (["hospital-1@0"], 2)
+    assert trained.get("auditor", "models/3").json()["contributors"] == ["hospital-1@0", "hospital-2@0", "hospital-3@0"]
+    other = trained.ask("hospital-2", client="hospital-2").json()["id"]
+    trained.driver.take_back()
+    assert any(row["pinned_by"] == [other] for row in trained.get("operator", "models").json())
+    for path in ("models", "models/3", "status", "requests", "inbox", "certificates"):
+        assert "hospital-2" not in trained.get("hospital-1", path).text
+        assert other not in trained.get("hospital-1", path).text
+
+
+def test_a_note_names_no_other_hospital_to_a_hospital(trained: Service):
+    own = trained.ask("hospital-1").json()["id"]
+    trained.driver.take_back()
+    record = trained.driver.state.requests[own]
+    note = "the order for 'hospital-2' failed 10 times: no memory on hospital-2"
+    trained.driver.state = replace(trained.driver.state, requests={own: replace(record, notes=(note,))})
+    trained.driver.train("hospital-3", 1.0, 0.0)
+    trained.driver.feed(CalibrationFailed(99.0, trained.driver.state.heal.id, "no memory"))
+    assert note in trained.get("operator", f"requests/{own}").json()["notes"]
+    for path in ("requests", f"requests/{own}"):
+        assert "another hospital" in trained.get("hospital-1", path).text
+        assert "hospital-2" not in trained.get("hospital-1", path).text
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from afuic.store.blobs import Blobs
 from afuic.store.book import Book
 from tests.store.little import CLASSES, Little, vector
 
-INSTANTS = 2500
+INSTANTS = 600
 
 
 def doomed(after: int) -> None:

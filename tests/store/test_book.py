@@ -25,7 +25,7 @@ def test_a_new_store_holds_the_initial_model(book: Book) -> None:
     assert digest(book.theta0()) == named(0, 0) == digest(book.model(0))
     first = book.version(0)
     assert first is not None
-    assert (first.why, first.contained, first.kept) == ("initial", (), True)
+    assert (first.why, first.contributors, first.taught_by, first.kept) == ("initial", (), (), True)
     assert book.tip() == Tip(0, 0.0, 0, named(0, 0))
     assert book.resume(CLASSES) == (0, None, None)
 
@@ -68,7 +68,7 @@ def test_an_update_is_a_contribution_and_a_version(little: Little) -> None:
     assert [r.task for r in book.contributions("a")] == ["a/0"]
     version = book.version(2)
     assert version is not None
-    assert (version.digest, version.contained, version.why, version.step) == (named(2.5, 4), ("a@0", "b@0"), "update", 2)
+    assert (version.digest, version.contributors, version.why, version.step) == (named(2.5, 4), ("a@0", "b@0"), "update", 2)
     assert book.model(1)["w"].tolist() == [1.0, 2.0]
     assert book.model_path(1).is_file()
 

@@ -78,7 +78,7 @@ def test_a_version_that_goes_leaves_its_lineage(little: Little) -> None:
     assert kept(little.book) == [0, 5, 10, 11, 12]
     gone = little.book.version(7)
     assert gone is not None
-    assert (gone.contained, gone.kept) == (("a@0",), False)
+    assert (gone.contributors, gone.kept) == (("a@0",), False)
     with pytest.raises(StoreError, match="version 7: its model is not kept any more"):
         little.book.model(7)
 
@@ -125,11 +125,36 @@ def _needed(little: Little, name: str) -> bool:
     return [tuple(u) for u in users] != [("snapshot", little.seq)]
 
 
+def test_a_released_version_is_without_the_erased_though_a_teacher_knew_them(little: Little) -> None:
+    little.train("a", 1, 2)
+    little.train("b", 2, 1)
+    released(little)
+    row = little.book.versions()[-1]
+    assert (row.why, row.contributors, row.taught_by) == ("release", ("b@0",), ("a@0", "b@0"))
+
+
+def test_a_purge_takes_versions_that_only_a_teacher_had_brought_the_erased_into(place: Place, little: Little) -> None:
+    little.train("a", 1, 2)
+    little.happen(ev.EraseRequested, "r-0", "a", 1)
+    little.calibrate(0.5, 0)
+    little.train("b", 2, 1)
+    only = next(row for row in little.book.versions() if "a@0" in row.taught_by and "a@0" not in row.contributors)
+    little.happen(ev.EraseRequested, "r-1", "a", None)
+    while little.state.heal is not None:
+        little.calibrate(0.25, 0)
+    guarded(little)
+    assert little.purge().request == "r-0"
+    guarded(little)
+    report = little.purge()
+    assert only.digest in report.removed
+    assert not little.book.version(only.version).kept
+
+
 def test_a_purge_leaves_nothing_with_the_erased_data(place: Place, little: Little) -> None:
     for number in range(3):
         little.train("a", number + 1, 2)
         little.train("b", 2, number)
-    with_a = [row.digest for row in little.book.versions() if "a@0" in row.contained]
+    with_a = [row.digest for row in little.book.versions() if "a@0" in row.contributors]
     little.keep(POLICY)
     released(little)
     guarded(little)

@@ -142,7 +142,7 @@ class Reference:
 
 
 def after(found: Found, references: Sequence[Found]) -> Values:
-    """The worst of what the curve shows from the release on: resurfacing (docs/results.md), and how far accuracy dips."""
+    """The worst of what the curve shows from the release on: design section 5, resurfacing, and how far accuracy dips."""
     since = found["released_t"]
     if since is None:
         return {}

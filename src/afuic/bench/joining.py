@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from afuic.bench.document import Arm, Case, Document, Row, Seed
+from afuic.bench.document import Arm, Case, Document, Seed
 from afuic.bench.planning import PAST
 from afuic.bench.variants import REFERENCE
 from afuic.engines import origin
@@ -66,7 +66,7 @@ def _case(what: str, a: Case, b: Case, name: str) -> Case:
     for key in sorted(first.keys() | second.keys()):
         _same(f"{what}: {key}", second.get(key), first.get(key), name)
     for row in a.rows.keys() & b.rows.keys():
-        _same(f"{what}: {row}", _as_run(b.rows[row]), _as_run(a.rows[row]), name)
+        _same(f"{what}: {row}", b.rows[row], a.rows[row], name)
     seeds = {
         seed: _seed(f"{what}, seed {seed}", a.seeds[seed], b.seeds[seed], name)
         if seed in a.seeds and seed in b.seeds
@@ -104,11 +104,6 @@ def _measured(value: Arm | Seed) -> BaseModel:
     """Without what depends on the machine and the checkout alone."""
     hidden: dict[str, object] = {"commit": None, "spent": {}} if isinstance(value, Arm) else {}
     return value.model_copy(update=hidden)
-
-
-def _as_run(row: Row) -> Row:
-    """Without the words that say where the method comes from: they may be put in another way since."""
-    return row.model_copy(update={"source": ""})
 
 
 def _same(what: str, found: object, expected: object, name: str) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from afuic.certify.form import Entry, How
+from afuic.certify.form import How
 from afuic.scores import Measured
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class VersionLike(Protocol):
     @property
     def digest(self) -> str: ...
     @property
-    def contained(self) -> tuple[str, ...]: ...
+    def contributors(self) -> tuple[str, ...]: ...
+    @property
+    def taught_by(self) -> tuple[str, ...]: ...
 
 
 class PurgeLike(Protocol):
@@ -84,11 +86,20 @@ class Guarantee:
 
 
 @dataclass(frozen=True)
+class Line:
+    """One sum of the ledger: the initial model, a contributor's, or the server's by whom its teachers had learned from."""
+
+    kind: Literal["origin", "contributor", "server"]
+    names: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
 class Books:
     """The ledger at ``version``, each model in it by its digest."""
 
     version: int
-    entries: tuple[Entry, ...]
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -138,9 +149,9 @@ def books(ledger: Ledger, version: int) -> Books:
     """The ledger's lines with their digests. Reads every model in it once; best taken in the turn that released."""
     from afuic.params import digest  # noqa: PLC0415 - brings torch along, which verifying does not need
 
-    lines = [Entry(kind="origin", names=(), digest=digest(ledger.origin))]
-    lines += [Entry(kind="contributor", names=(n,), digest=digest(ledger.clients[n])) for n in sorted(ledger.clients)]
-    lines += [Entry(kind="server", names=k, digest=digest(ledger.server[k])) for k in sorted(ledger.server)]
+    lines = [Line("origin", (), digest(ledger.origin))]
+    lines += [Line("contributor", (n,), digest(ledger.clients[n])) for n in sorted(ledger.clients)]
+    lines += [Line("server", k, digest(ledger.server[k])) for k in sorted(ledger.server)]
     return Books(version, tuple(lines))
 
 

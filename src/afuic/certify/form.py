@@ -27,6 +27,8 @@ Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Count = Annotated[int, Field(ge=0)]
 Nats = Annotated[float, Field(ge=0)]
 How = Literal["subtracted", "overwritten", "restarted", "unlearned at the hospital", "nothing"]
+TAKEN_OUT = frozenset({"subtracted", "overwritten", "restarted"})
+"""Ways after which nothing of the erased is in the sum under their name."""
 Steps = Literal["removed", "kept"]
 
 
@@ -83,12 +85,27 @@ class Times(Part):
     issued: Utc = Field(description="this certificate was signed")
 
 
+class Named(Part):
+    """Contributors, hospital@epoch: those of the request's hospital by name, the others counted. A certificate names nobody else."""
+
+    own: tuple[Text, ...] = Field(description="contributors of the request's hospital, sorted")
+    others: Count = Field(description="how many contributors of other hospitals")
+
+    @model_validator(mode="after")
+    def _sorted(self) -> Named:
+        _agrees(list(self.own) == sorted(set(self.own)), "contributors are not sorted, or named twice")
+        return self
+
+
 class Model(Part):
     """A version of the federation's model."""
 
     version: Count
     digest: Digest = Field(description="digest over the parameters' names, shapes, types and bytes")
-    contributors: tuple[Text, ...] = Field(description="hospital@epoch of whoever shaped it, directly or through a teacher")
+    contributors: Named = Field(description="whoever is in the sum that it is")
+    taught_by: Named = Field(
+        description="whoever the teachers of the server's steps in it had learned from; their sums may be gone"
+    )
 
 
 class Models(Part):
@@ -200,7 +217,7 @@ class Entry(Part):
     """One line of the ledger: the initial model, a contributor's sum, or the server's steps by who their teachers had learned from."""
 
     kind: Literal["origin", "contributor", "server"]
-    names: tuple[Text, ...]
+    names: Named
     digest: Digest
 
 
@@ -217,8 +234,8 @@ class Ledger(Part):
         return self
 
     def direct(self) -> frozenset[str]:
-        """Contributors with a sum of their own."""
-        return frozenset(name for entry in self.entries if entry.kind == "contributor" for name in entry.names)
+        """Contributors of the request's hospital with a sum of their own."""
+        return frozenset(name for entry in self.entries if entry.kind == "contributor" for name in entry.names.own)
 
 
 class Predicate(Part):
@@ -241,10 +258,17 @@ class Predicate(Part):
         _agrees((self.place.number == 0) == (self.place.previous is None), "number 0, and it alone, has no previous one")
         _agrees(scope.whole == (scope.patients is None) == (scope.salted is None), "patients have a count and a salted digest")
         _agrees(self.models.before.version < self.models.after.version, "the released version does not follow the one before")
-        erased, left = set(removal.contributors), self.ledger.direct()
-        _agrees({name.rpartition("@")[0] for name in erased} <= {scope.hospital}, "somebody else was erased")
-        _agrees(removal.how != "subtracted" or not erased & left, "the ledger still has what was subtracted")
+        erased, left = set(removal.contributors), {*self.ledger.direct(), *self.models.after.contributors.own}
+        _agrees(self._named() <= {scope.hospital}, "another hospital is named")
+        _agrees(removal.how not in TAKEN_OUT or not erased & left, "what was taken out is still in the sum")
         return self
+
+    def _named(self) -> set[str]:
+        """Hospitals whose contributors are named."""
+        lists = [found for model in (self.models.before, self.models.after) for found in (model.contributors, model.taught_by)]
+        lists += [entry.names for entry in self.ledger.entries]
+        erased = self.evidence.procedural.removal.contributors
+        return {name.rpartition("@")[0] for name in (*erased, *(name for found in lists for name in found.own))}
 
 
 class Subject(Part):

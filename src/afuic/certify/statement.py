@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from afuic.certify import form, limits
 from afuic.certify.canonical import canonical
-from afuic.certify.facts import Facts
+from afuic.certify.facts import Facts, VersionLike
 from afuic.document import parse_json
 from afuic.errors import CertificateError, JsonError
 
@@ -80,8 +81,8 @@ def _predicate(facts: Facts, released_at: float) -> form.Predicate:
         place=form.Place(federation=facts.federation, agreed=facts.agreed, number=facts.number, previous=facts.previous),
         request=_request(facts),
         times=_times(facts, released_at),
-        models=form.Models(before=_model(facts.before), after=_model(facts.after)),
-        ledger=form.Ledger(version=facts.books.version, root=form.root_of(facts.books.entries), entries=facts.books.entries),
+        models=form.Models(before=_model(facts, facts.before), after=_model(facts, facts.after)),
+        ledger=_ledger(facts),
         method=form.Method(name=facts.method, source=_line(facts.source), options=dict(facts.options)),
         software=form.Software(name="afuic", version=facts.software),
         evidence=form.Evidence(procedural=_procedural(facts), empirical=_empirical(facts), formal=_formal(facts)),
@@ -107,13 +108,27 @@ def _times(facts: Facts, released_at: float) -> form.Times:
     )
 
 
-def _model(row: Any) -> form.Model:
-    return form.Model(version=row.version, digest=row.digest, contributors=tuple(sorted(row.contained)))
+def _model(facts: Facts, row: VersionLike) -> form.Model:
+    contributors, taught_by = _named(facts, row.contributors), _named(facts, row.taught_by)
+    return form.Model(version=row.version, digest=row.digest, contributors=contributors, taught_by=taught_by)
+
+
+def _ledger(facts: Facts) -> form.Ledger:
+    lines = facts.books.lines
+    entries = tuple(form.Entry(kind=line.kind, names=_named(facts, line.names), digest=line.digest) for line in lines)
+    return form.Ledger(version=facts.books.version, root=form.root_of(entries), entries=entries)
+
+
+def _named(facts: Facts, names: Iterable[str]) -> form.Named:
+    """The hospital's own by name, the others counted: it may not learn from its certificate who else takes part."""
+    found = set(names)
+    own = {name for name in found if name.rpartition("@")[0] == facts.request.client}
+    return form.Named(own=tuple(sorted(own)), others=len(found - own))
 
 
 def _procedural(facts: Facts) -> form.Procedural:
     done, purge = facts.done, facts.purge
-    taught = set(done.gone) & set(facts.after.contained) if done.how == "subtracted" else set()
+    taught = set(done.gone) & set(facts.after.taught_by) if done.how == "subtracted" else set()
     return form.Procedural(
         fence=form.Fence(quarantined=facts.quarantined),
         removal=form.Removal(

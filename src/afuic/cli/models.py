@@ -22,7 +22,7 @@ def list_(
     ca: Authority = None,
     home: Home = None,
 ) -> None:
-    """List versions of the model, newest first: what made each, whom it contains, its digest."""
+    """List versions of the model, newest first: what made each, who is in its sum, who taught the server's steps, its digest."""
     from afuic.cli import telling
 
     with client(server, token, ca, home) as connection:
@@ -47,4 +47,5 @@ def export(
         row = connection.model(version)
         write(connection.model_file(version), row, out)
     typer.echo(f"wrote {out}: version {row.version}, {row.digest}")
-    typer.echo(f"contains: {telling.contributors(row.contained) or 'nobody'}")
+    typer.echo(f"contributors, in its sum: {telling.in_the_sum(row) or 'nobody'}")
+    typer.echo(f"its server's steps were taught by: {telling.taught_by(row) or 'nobody'}")

@@ -43,6 +43,22 @@ def contributors(names: Iterable[str]) -> str:
     return ", ".join(shown[:CLIENTS_SHOWN]) + more
 
 
+def in_the_sum(row: VersionRow) -> str:
+    """Whose contributions the version is the sum of."""
+    return _with_others(row.contributors, row.other_contributors)
+
+
+def taught_by(row: VersionRow) -> str:
+    """Whom the teachers of the server's own steps in it had learned from."""
+    return _with_others(row.taught_by, row.other_taught_by)
+
+
+def _with_others(names: Iterable[str], others: int) -> str:
+    """The names, then how many other hospitals there are where these are not named."""
+    counted = f"{others} other hospital{'' if others == 1 else 's'}" if others else ""
+    return " and ".join(part for part in (contributors(names), counted) if part)
+
+
 def requests(rows: Iterable[RequestRow]) -> Table:
     """A line for each request."""
     table = Table("request", "hospital", "what", "asked", "by", "phase", "released", "completed")
@@ -103,11 +119,10 @@ def clients(status: Status) -> Table:
 
 def versions(rows: Iterable[VersionRow]) -> Table:
     """A line for each version."""
-    table = Table("version", "made", "by", "contains", "digest", "kept", "pinned by")
+    table = Table("version", "made", "by", "contributors", "taught by", "digest", "kept", "pinned by")
     for row in rows:
         kept = "yes" if row.kept else "no"
         digest = row.digest.removeprefix("sha256:")[:12]
-        table.add_row(
-            str(row.version), when(row.at), row.why, contributors(row.contained), digest, kept, ", ".join(row.pinned_by)
-        )
+        who = (in_the_sum(row), taught_by(row))
+        table.add_row(str(row.version), when(row.at), row.why, *who, digest, kept, ", ".join(row.pinned_by))
     return table

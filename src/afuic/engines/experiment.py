@@ -161,7 +161,7 @@ class _Reference:
         return {**other, "version": first["version"], "hospitals": hospitals, "sensitivity": sensitivity}
 
     def gaps(self, phases: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-        """z of each measure (docs/results.md, gaps)."""
+        """z of each measure, design section 5."""
         if not self.names:
             return {}
         return {p: {m: z(phases[p].get(m), **self.spread[p][m]) for m in GAPS} for p in AFTER if p in phases}

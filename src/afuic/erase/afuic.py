@@ -1,8 +1,7 @@
 """AFU-IC, our default: subtract what the client contributed, heal on the server, rebase, guard; nobody waits.
 
-Equation by equation: docs/methods/afuic.md. Removal needs no client, healing needs only unlabelled images at the server, and the result
-is added to the model of the moment, so that no update of the others is lost. Where the client can be reached it refines the result
-afterwards.
+Design section 2. Removal needs no client, healing needs only unlabelled images at the server, and the result is added to the model
+of the moment, so that no update of the others is lost. Where the client can be reached it refines the result afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from afuic.erase.scrub import Scrub
 
 
 class Options(Section):
-    """Every alternative behind one switch each; what the defaults were chosen by is measured in docs/limits.md and docs/decisions."""
+    """Every alternative of design section 2 behind one switch each; the defaults are the method issue's to measure."""
 
     heal: Calibration | None = Field(Calibration(), description="none: leave healing to the next updates")
     teacher: Teacher = Field("snapshot", description="who teaches while healing")
@@ -67,7 +66,7 @@ def plan(options: Options, ask: Ask) -> Plan:
 
 METHOD = Method(
     name="afuic",
-    source="this project (docs/methods/afuic.md); seed: Cai & Zhang, arXiv 2604.26809",
+    source="this project (shared design, section 2); seed: Cai & Zhang, arXiv 2604.26809",
     summary="Subtract the client's contributions, heal by distillation at the server, rebase onto the running model, guard.",
     needs_target=False,
     removes=True,

@@ -1,6 +1,6 @@
 """Invariance calibration: the server's own training on unlabelled images, for healing and for guarding.
 
-One objective serves both (docs/methods/afuic.md):
+One objective serves both (design section 2, steps 3 and 6):
     E[ w_d · KL(f_T(x) ‖ f_θ(x)) + w_i · KL(sg f_θ(x) ‖ f_θ(Φ(x))) ].
 With w_d alone it distils a teacher into the model from which a client was removed; with w_i alone it is the consistency term of Cai & Zhang
 (arXiv 2604.26809, Eq. 4), its first argument without gradient.

@@ -1,6 +1,6 @@
 """Who put what into the model: the ledger that makes removal a subtraction.
 
-At every version  θ_t = θ_0 + Σ_k C_k + S  (docs/architecture.md). C is kept per contributor, a client in one of its data epochs: when
+At every version  θ_t = θ_0 + Σ_k C_k + S  (design section 2). C is kept per contributor, a client in one of its data epochs: when
 patients withdraw, the client goes on in a new epoch and what it contributed before stays separable. S, the server's own steps
 (healing, guarding), is kept per set of contributors that its teachers had learned from, because a later erasure of one of
 them has to answer for it: by taking it out, or by saying that it was kept. Cost: one model-sized tensor per contributor and per such set,
@@ -71,10 +71,33 @@ class Ledger:
     def merge(self, names: Iterable[Contributor], into: Contributor) -> Ledger:
         """Book the contributions of ``names`` under ``into``; the model is unchanged."""
         old = [n for n in names if n in self.clients]
-        moved = self.without(old, server=False)
+        moved = self._but(old)
         for name in old:
             moved = moved.contribute(into, self.clients[name])
         return moved
+
+    def overwrite(self, names: Iterable[Contributor], contained: Iterable[Contributor], delta: Params) -> Ledger:
+        """Add a step that makes the model another one, without the data of ``names``; ``contained`` is whom that one had learned from.
+
+        What ``names`` had contributed is undone by the step, so that the two belong together: one without the other would bring it back.
+        """
+        return self._but(names).serve(contained, add(self.of(names), delta))
+
+    def _but(self, names: Iterable[Contributor]) -> Ledger:
+        gone = set(names)
+        return replace(self, clients={n: c for n, c in self.clients.items() if n not in gone})
+
+    def contributors(self) -> tuple[Contributor, ...]:
+        """Whoever is in the sum, with a contribution that can be told from the rest. A server optimizer that is not linear leaves none."""
+        return tuple(sorted(self.clients))
+
+    def taught_by(self) -> tuple[Contributor, ...]:
+        """Whoever the teachers of the server's steps had learned from. They may have left the sum since."""
+        return tuple(sorted({name for key in self.server for name in key}))
+
+    def contained(self) -> tuple[Contributor, ...]:
+        """Both together: whoever a model with this ledger may still know something of, so that a teacher with it hands that on."""
+        return tuple(sorted({*self.contributors(), *self.taught_by()}))
 
     def rebuilt(self) -> Params:
         """θ_0 + Σ C + S, summed in the order of the names."""

@@ -1,7 +1,7 @@
 """The server's own training is handed out here: one healing and one guarding job at a time, on snapshots, off the training path.
 
 While neither is under way the server may heal ahead: for one client after the other it finds what healing would add if that client were
-removed, so that a request finds most of the work done (the option ``ahead``, docs/methods/afuic.md).
+removed, so that a request finds most of the work done (design section 1, pre-healed shadows).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def start_heal(turn: Turn) -> None:
     base = first.scrubbed if first.scrubbed is not None else _without(turn, gone, first.plan.answer)
     shadows = _shadows(turn, batch) if first.scrubbed is None else []
     teachers = _teachers(turn, first)
-    contained = turn.state.contained()
+    contained = turn.state.ledger.contained()
     known = tuple(sorted({*contained, *(name for s in shadows for name in s.contained)}))
     again = current is not None and (current.again or current.begun_t < turn.t)
     job = Job(turn.next_job("heal"), "heal", tuple(r.id for r in batch), base, known, begun_t=turn.t, again=again)
@@ -58,7 +58,7 @@ def start_guard(turn: Turn) -> None:
     record = max(window, key=lambda r: r.released_version or 0)
     spec = record.plan.guard.calibration
     assert spec is not None  # noqa: S101 - filtered above
-    contained = (*turn.state.contained(), *record.taught_by) if record.teachers else turn.state.contained()
+    contained = (*turn.state.ledger.contained(), *record.taught_by) if record.teachers else turn.state.ledger.contained()
     job = Job(turn.next_job("guard"), "guard", (record.id,), turn.state.model, contained)
     turn.set(guard=job, guarded_version=turn.state.version)
     omitted = _omitted(turn, record.plan, ()) if record.teachers else ()
@@ -76,7 +76,7 @@ def start_ahead(turn: Turn) -> None:
         return
     plan, gone = turn.rules.method.plan(Ask(True, True, True, turn.t)), state.epochs(name)
     base, before = _without(turn, gone, plan.answer), state.shadows.get(name)
-    contained = state.contained()
+    contained = state.ledger.contained()
     job = Job(turn.next_job("ahead"), "ahead", (), base, contained, name, state.version)
     turn.set(ahead=job)
     student = base if before is None else add(base, before.delta)

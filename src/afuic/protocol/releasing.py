@@ -56,7 +56,7 @@ def close_windows(turn: Turn) -> None:
 
 def refine(turn: Turn, record: Record, delta: Params) -> None:
     """Add a client's own unlearning to what has been released."""
-    contained = (*turn.state.contained(), *record.gone)
+    contained = (*turn.state.ledger.contained(), *record.gone)
     state = turn.state
     turn.set(model=add(state.model, delta), ledger=state.ledger.serve(contained, delta), version=state.version + 1)
     close_windows(turn)
@@ -77,7 +77,8 @@ def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
     if new is None:
         return
     state = turn.state
-    ledger = state.ledger.serve((*state.contained(), *record.helpers), sub(new, state.model))
+    known, delta = (*state.ledger.contained(), *record.helpers), sub(new, state.model)
+    ledger = state.ledger.overwrite(record.gone, known, delta) if record.whole else state.ledger.serve(known, delta)
     turn.set(model=new, ledger=ledger, lost=state.lost + record.applied_since)
     if record.plan.procedure is None:
         turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
@@ -107,6 +108,8 @@ def _released(turn: Turn, record: Record, trigger: str) -> None:
     turn.set_client(record.client, erased=record.whole, last=None)
     if turn.state.history:
         turn.set(history=tuple(p for p in turn.state.history if p.contributor not in record.gone))
+    if not record.plan.remove and not record.whole:
+        merge_epochs(turn, record)
     if record.plan.scrub is not None and not record.plan.scrub_first and state.clients[record.client].online:
         turn.cancel(state.task_of(record.client))
         scrubbing.hand_out(turn, turn.set_record(record.id, snapshot=None))
@@ -117,6 +120,4 @@ def _close(turn: Turn, record: Record) -> None:
     turn.move(record.id, "window closed", Phase.PURGING, **DROPPED)
     if turn.state.guard is not None and record.id in turn.state.guard.requests:
         turn.set(guard=None)
-    if not record.plan.remove and not record.whole:
-        merge_epochs(turn, record)
     turn.emit(Purge(record.id, record.client, record.whole))

@@ -141,11 +141,6 @@ class State:
         """Requests in one of these phases, oldest first."""
         return [r for r in self.requests.values() if r.phase in phases]
 
-    def contained(self) -> tuple[Contributor, ...]:
-        """Whoever has contributed to the model, directly or through a teacher."""
-        through = {name for key in self.ledger.server for name in key}
-        return tuple(sorted(through | set(self.ledger.clients)))
-
     def epochs(self, client: str) -> tuple[Contributor, ...]:
         """The contributors a client has been so far."""
         return tuple(contributor(client, e) for e in range(self.clients[client].epoch + 1))

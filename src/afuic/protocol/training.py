@@ -180,5 +180,5 @@ def _adaptive(turn: Turn, shares: tuple[Contribution, ...]) -> None:
     rules, state = turn.rules.aggregation, turn.state
     update = total((scale(c.share, 1.0 / rules.lr) for c in shares), state.model)
     moments, move = server_optimizer.step(rules.optimizer, state.moments, update, rules.lr)
-    contained = (*state.contained(), *(contributor(c.client, c.epoch) for c in shares))
+    contained = (*state.ledger.contained(), *(contributor(c.client, c.epoch) for c in shares))
     turn.set(moments=moments, model=add(state.model, move), ledger=state.ledger.serve(contained, move))

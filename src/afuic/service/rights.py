@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from afuic.service.schemas import Ask
 from afuic.service.tokens import Caller
-from afuic.store.rows import RequestRow, Status
+from afuic.store.rows import RequestRow, Status, VersionRow
+from afuic.text import unnamed
 
 LIFTED = frozenset({"withdrawn", "refused", "superseded"})
 """Phases of a request that by itself fences nobody."""
@@ -55,6 +56,33 @@ def visible(caller: Caller, row: RequestRow) -> bool:
 def fenced(hospital: str, rows: Iterable[RequestRow]) -> bool:
     """Whether the hospital is being erased, or has been, from the moment that it was asked for."""
     return any(row.client == hospital and row.patients is None and row.phase not in LIFTED for row in rows)
+
+
+def told(caller: Caller, row: RequestRow, hospitals: Iterable[str]) -> RequestRow:
+    """The request as the caller may read it: in the notes and reasons that a hospital reads no other hospital is named."""
+    if caller.role != "hospital":
+        return row
+    others = {name for name in hospitals if name != caller.hospital}
+    history = tuple({**move, "reason": unnamed(str(move["reason"]), others)} for move in row.history)
+    return replace(row, notes=tuple(unnamed(note, others) for note in row.notes), history=history)
+
+
+def lineage(caller: Caller, row: VersionRow, rows: Iterable[RequestRow]) -> VersionRow:
+    """A version as the caller may see it: a hospital's own contributors by name, the other hospitals counted; its own requests alone."""
+    if caller.role != "hospital":
+        return row
+    contributors, others = _own(caller, row.contributors)
+    taught_by, teachers = _own(caller, row.taught_by)
+    pinned = tuple(request.id for request in rows if request.id in row.pinned_by and visible(caller, request))
+    found = replace(row, contributors=contributors, taught_by=taught_by, pinned_by=pinned)
+    return replace(found, other_contributors=others, other_taught_by=teachers)
+
+
+def _own(caller: Caller, names: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """Its own contributors, and how many other hospitals there are."""
+    clients = {name: name.rpartition("@")[0] for name in names}
+    own = tuple(name for name, client in clients.items() if client == caller.hospital)
+    return own, len(set(clients.values()) - {caller.hospital})
 
 
 def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Status:

@@ -59,9 +59,15 @@ def _book(request: Request) -> Book:
     return shelf.book()
 
 
+def _hospitals(request: Request) -> frozenset[str]:
+    hospitals: frozenset[str] = request.app.state.hospitals
+    return hospitals
+
+
 Visitor = Annotated[Visit, Depends(_visit)]
 Who = Annotated[Caller, Depends(_caller)]
 Store = Annotated[Book, Depends(_book)]
+Names = Annotated[frozenset[str], Depends(_hospitals)]
 Id = Annotated[str, Path(pattern=REQUEST_ID, description="a request's id")]
 Version = Annotated[int, Path(ge=0, le=MOST_VERSION)]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY, description="the asker's own: asking twice is asking once")]
@@ -74,22 +80,22 @@ def refuse(status: int, sentence: str) -> NoReturn:
 
 
 @router.post("/requests", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before with this key."}})
-def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, request: Request, response: Response) -> RequestRow:
+def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, names: Names, response: Response) -> RequestRow:
     """Ask for an erasure. It is durable when the answer comes; the same key with the same content is the same request."""
     visit.subject = wanted.client
     if why := rights.against_asking(caller, wanted):
         refuse(403, why)
-    if wanted.client not in request.app.state.hospitals:
+    if wanted.client not in names:
         refuse(404, f"{wanted.client}: no hospital of this federation has that name; afuic status lists them")
     command = _command("erase", _id(caller, key), wanted, caller, key)
     earlier = book.requests()
     if all(row.id != command.request for row in earlier) and (why := rights.objection(wanted, earlier)):
         refuse(409, why)
-    return _asked(book, command, response)
+    return rights.told(caller, _asked(book, command, response), names)
 
 
 @router.post("/requests/{id}/withdraw", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before."}})
-def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Response) -> RequestRow:
+def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, names: Names, response: Response) -> RequestRow:
     """Take a request back; possible until a model without the data has been released."""
     row = _seen(book, caller, id)
     visit.subject = row.client
@@ -98,19 +104,20 @@ def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, response: Respons
     if row.phase not in rights.TAKEN_BACK | {"withdrawn"}:
         refuse(409, f"request {id} is {row.phase} and can no longer be taken back")
     same = Ask.model_construct(client=row.client, reason="withdrawn by who asked", patients=row.patients, salted=row.salted)
-    return _asked(book, _command("withdraw", id, same, caller, f"withdraw {id}"), response)
+    command = _command("withdraw", id, same, caller, f"withdraw {id}")
+    return rights.told(caller, _asked(book, command, response), names)
 
 
 @router.get("/requests")
-def requests(caller: Who, book: Store) -> list[RequestRow]:
+def requests(caller: Who, book: Store, names: Names) -> list[RequestRow]:
     """Every erasure request, oldest first; a hospital sees its own."""
-    return [row for row in book.requests() if rights.visible(caller, row)]
+    return [rights.told(caller, row, names) for row in book.requests() if rights.visible(caller, row)]
 
 
 @router.get("/requests/{id}")
-def request(id: Id, caller: Who, book: Store) -> RequestRow:
+def request(id: Id, caller: Who, book: Store, names: Names) -> RequestRow:
     """How far a request is, with its history."""
-    return _seen(book, caller, id)
+    return rights.told(caller, _seen(book, caller, id), names)
 
 
 @router.get("/status")
@@ -120,16 +127,16 @@ def status(caller: Who, book: Store) -> Status:
 
 
 @router.get("/models")
-def models(book: Store, limit: Limit = 100, kept: bool = False) -> list[VersionRow]:
-    """Versions of the model, newest first; ``kept``: only those whose tensors are still there."""
-    rows = [row for row in book.versions() if row.kept or not kept]
-    return sorted(rows, key=lambda row: -row.version)[:limit]
+def models(caller: Who, book: Store, limit: Limit = 100, kept: bool = False) -> list[VersionRow]:
+    """Versions of the model, newest first; ``kept``: only those whose tensors are still there. A hospital sees the others counted."""
+    rows, asked = [row for row in book.versions() if row.kept or not kept], book.requests()
+    return [rights.lineage(caller, row, asked) for row in sorted(rows, key=lambda row: -row.version)[:limit]]
 
 
 @router.get("/models/{version}")
-def model(version: Version, book: Store) -> VersionRow:
-    """A version's lineage: when it was made, by what, and which contributors it contains."""
-    return _version(book, version)
+def model(version: Version, caller: Who, book: Store) -> VersionRow:
+    """A version's lineage: when it was made, by what, who is in its sum, and who taught the server's steps in it."""
+    return rights.lineage(caller, _version(book, version), book.requests())
 
 
 @router.get("/models/{version}/file", response_class=StreamingResponse, responses={200: BYTES})

@@ -15,7 +15,8 @@ from afuic.store.files import write_bytes
 from afuic.store.rows import VersionRow
 
 LINEAGE = "afuic.lineage"
-FIELDS = ("version", "step", "at", "digest", "contained", "why")
+OTHERS = ("other_contributors", "other_taught_by")
+FIELDS = ("version", "step", "at", "digest", "contributors", "taught_by", "why", *OTHERS)
 
 
 def export(content: bytes, row: VersionRow, out: Path) -> None:
@@ -28,5 +29,5 @@ def export(content: bytes, row: VersionRow, out: Path) -> None:
         raise StoreError(
             f"version {row.version}: what came has another digest than {row.digest}; fetch it again, and tell the operator"
         )
-    lineage = {name: value for name, value in asdict(row).items() if name in FIELDS}
+    lineage = {name: value for name, value in asdict(row).items() if name in FIELDS and (value or name not in OTHERS)}
     write_bytes(out, save(tensors, {LINEAGE: json.dumps(lineage)}))

@@ -23,13 +23,16 @@ from afuic.store.writing import upsert
 
 
 def tainted(connection: Connection, request: str, gone: tuple[str, ...]) -> dict[int, str]:
-    """Versions that contain the erased data, each with its model's digest: older than the release and made with somebody in ``gone``."""
+    """Versions that contain the erased data, each with its model's digest: older than the release, with somebody in ``gone`` in
+    the sum or behind a teacher.
+    """
     asked, known = schema.requests, schema.versions
     released = connection.execute(select(asked.c.released_version).where(asked.c.id == request)).scalar_one_or_none()
     if released is None:
         raise StoreError(f"request {request!r}: cannot be purged, nothing has been released for it")
-    rows = connection.execute(select(known.c.version, known.c.digest, known.c.contained).where(known.c.version < released))
-    return {row.version: row.digest for row in rows if set(gone) & set(row.contained)}
+    columns = (known.c.version, known.c.digest, known.c.contributors, known.c.taught_by)
+    rows = connection.execute(select(*columns).where(known.c.version < released))
+    return {row.version: row.digest for row in rows if set(gone) & {*row.contributors, *row.taught_by}}
 
 
 def drop(connection: Connection, versions: Mapping[int, str], seq: int) -> set[str]:

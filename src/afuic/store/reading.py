@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from afuic.store import schema
-from afuic.store.chain import head
 from afuic.store.retention import TERMINAL, pins
 from afuic.store.rows import (
     AuditRow,
@@ -50,10 +49,6 @@ def status(connection: Connection, store_bytes: int, free_bytes: int) -> Status:
         clients=clients(connection),
         pending=tuple(connection.execute(open_).scalars()),
         uncertified={row.request: row.why for row in uncertified(connection)},
-        record=head(connection),
-        halted=row["halted"],
-        checked_at=row["checked_at"],
-        fault=row["fault"],
     )
 
 
@@ -110,7 +105,8 @@ def versions(connection: Connection, only: int | None = None) -> list[VersionRow
     return [
         VersionRow(
             **{n: row._mapping[n] for n in names},
-            contained=tuple(row.contained),
+            contributors=tuple(row.contributors),
+            taught_by=tuple(row.taught_by),
             pinned_by=pinned.get(row.version, ()) if row.kept else (),
         )
         for row in connection.execute(query if only is None else query.where(table.c.version == only))
@@ -133,11 +129,11 @@ def quarantined(connection: Connection, limit: int) -> list[QuarantineRow]:
     return [QuarantineRow(**{n: row._mapping[n] for n in names}, event=row.seq) for row in rows]
 
 
-def audited(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
-    """What was done through the API, the newest first; ``before``: only what is older than the row of this number."""
+def audited(connection: Connection, limit: int) -> list[AuditRow]:
+    """What was done through the API, the newest first."""
     table = schema.audit
-    query = select(table).order_by(table.c.id.desc()).limit(limit)
-    rows = connection.execute(query if before is None else query.where(table.c.id < before))
+    columns = (c for c in table.c if c.name != "id")
+    rows = connection.execute(select(*columns).order_by(table.c.id.desc()).limit(limit))
     return [AuditRow(**row._asdict()) for row in rows]
 
 

@@ -140,8 +140,8 @@ def _released(connection: Connection, entry: Entry, effect: Released) -> None:
 def _version(connection: Connection, entry: Entry) -> None:
     state, t = entry.after, entry.event.t
     row = {"version": state.version, "seq": entry.seq, "step": state.steps, "t": t, "at": entry.at, "digest": entry.model}
-    row |= {"contained": list(state.contained()), "why": _why(entry), "kept": True}
-    connection.execute(insert(schema.versions).values(**row))
+    row |= {"contributors": list(state.ledger.contributors()), "taught_by": list(state.ledger.taught_by())}
+    connection.execute(insert(schema.versions).values(**row, why=_why(entry), kept=True))
     use(connection, "version", state.version, [entry.model])
 
 

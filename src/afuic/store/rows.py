@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afuic.scores import Measured
-from afuic.store.chain import NOTHING, Head
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,9 @@ class RequestRow:
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A version of the global model. ``contained``: contributors (``client@epoch``) in it, directly or through a teacher.
+    """A version of the global model. ``contributors`` (``client@epoch``): whoever is in the sum that it is; ``taught_by``: whoever the
+    teachers of the server's steps in it had learned from, which says nothing of a contribution's being there. ``other_contributors`` and
+    ``other_taught_by``: hospitals that are counted and not named, because another one reads this row.
 
     ``kept``: whether its tensors are still there; ``why``: what made it ("update", "heal", "guard", "release", …).
     """
@@ -67,10 +68,13 @@ class VersionRow:
     t: float
     at: float
     digest: str
-    contained: tuple[str, ...]
+    contributors: tuple[str, ...]
+    taught_by: tuple[str, ...]
     why: str
     kept: bool
     pinned_by: tuple[str, ...] = ()
+    other_contributors: int = 0
+    other_taught_by: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,6 @@ class Status:
     """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
 
     ``uncertified``: requests that have ended and could not be certified, each with the reason.
-    ``record``: the newest link of the record's chain; ``halted``: why no work is handed out; ``fault``: what the last check found, which
-    ended at ``checked_at``.
     """
 
     federation: str
@@ -112,10 +114,6 @@ class Status:
     clients: tuple[ClientRow, ...]
     pending: tuple[str, ...]
     uncertified: dict[str, str] = field(default_factory=dict)
-    record: Head = NOTHING
-    halted: str | None = None
-    checked_at: float | None = None
-    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,9 +199,8 @@ class QuarantineRow:
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One line of the record of who did what through the API. ``id``: its number, which grows with time."""
+    """One line of the record of who did what through the API."""
 
-    id: int
     at: float
     who: str
     role: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from afuic.protocol.requests import Phase
 from afuic.scores import measured
 from afuic.settings import Server
 from afuic.store.book import Book
-from afuic.store.rows import RequestRow, VerificationRow, VersionRow
+from afuic.store.rows import PurgeReport, RequestRow, VerificationRow, VersionRow
+from afuic.text import unnamed
 
 ALL = 1_000_000
 UNSCORED = "the hospital answered, but with no scores that can be used; why is in the server's record of the request"
@@ -50,7 +51,7 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         raise CertificateError(
             f"{request}: the ledger as the release left it is not there any more; nothing can be said about it"
         )
-    return Facts(
+    facts = Facts(
         federation=book.federation,
         agreed=book.agreed,
         number=len(chain),
@@ -72,6 +73,15 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         verification=verification,
         software=afuic.__version__,
     )
+    return _unnamed(facts, ({h.name for h in settings.hospitals} | set(standing.state.clients)) - {row.client})
+
+
+def _unnamed(facts: Facts, others: Collection[str]) -> Facts:
+    """The same with no other hospital named in a note or a place: a certificate is handed to the request's own."""
+    notes = tuple(unnamed(note, others) for note in facts.done.notes)
+    places = tuple(unnamed(place, others) for place in facts.purge.unreachable)
+    purge = PurgeReport(**{**vars(facts.purge), "unreachable": places})
+    return replace(facts, done=replace(facts.done, notes=notes), purge=purge)
 
 
 def _version(book: Book, row: RequestRow | None, which: str) -> VersionRow | None:

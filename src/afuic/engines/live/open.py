@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from afuic.certify.facts import Books, books
-from afuic.certify.form import Entry
+from afuic.certify.facts import Books, Line, books
 from afuic.engines.classes import core
 from afuic.engines.simulator import wanted
 from afuic.erase.rounds import SERVER
@@ -113,7 +112,7 @@ def certified(open_: Open, request: str) -> Open:
 
 def classes() -> tuple[type, ...]:
     """Every class that a snapshot may hold."""
-    return (*core(), Open, Timer, Verification, Books, Entry)
+    return (*core(), Open, Timer, Verification, Books, Line)
 
 
 def _answered(open_: Open, event: Event, effects: tuple[Effect, ...]) -> Open:
