@@ -48,7 +48,7 @@ def main() -> None:
 
 def search(seed: int) -> list[dict[str, Any]]:
     """All settings from one seed's model at the moment of the request."""
-    cfg = config.load(None, (f"seed={seed}", 'methods=["afuic-paper"]'))
+    cfg = config.load("demo", (f"seed={seed}", 'methods=["afuic-paper"]'))
     lab = prepare(cfg)
     with tempfile.TemporaryDirectory() as folder:
         Run(lab, Path(folder), Arm("prefix", "afuic-paper", None), lambda _: None).run()

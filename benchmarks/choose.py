@@ -202,7 +202,7 @@ def _references() -> list[Arm]:
 
 def _config(federation: str, seed: int, base: tuple[str, ...]) -> Config:
     methods = 'methods=["afuic", "afuic-paper", "retrain"]'
-    return config.load(None, (*FEDERATIONS[federation], *base, f"seed={seed}", methods))
+    return config.load("demo", (*FEDERATIONS[federation], *base, f"seed={seed}", methods))
 
 
 def _say(progress: Progress) -> None:

@@ -167,11 +167,11 @@ def configuration(name: str, seed: int, work: Path) -> Config:
     """The configuration of one seed of a case."""
     more: tuple[str, ...] = (f"seed={seed}",)
     if "largest" in name:
-        client = _largest(config.load(None, (*BASE, *more)))
+        client = _largest(config.load("demo", (*BASE, *more)))
         more += (f"requests.0.client={client}", f"data.trigger.client={client}")
     if "only holder" in name:
         more += (f"data.name={_only_holder(work)}",)
-    return config.load(None, (*BASE, *CASES[name].overrides, *more))
+    return config.load("demo", (*BASE, *CASES[name].overrides, *more))
 
 
 def _largest(cfg: Config) -> str:

@@ -88,7 +88,7 @@ def largest_difference(a: Params, b: Params) -> float:
 
 def demo(horizon_s: float, seed: int) -> Config:
     """The demo's experiment with our method alone, over ``horizon_s`` virtual seconds, healing at its full length."""
-    return load(None, ('methods=["afuic"]', f"clock.horizon_s={horizon_s}", f"seed={seed}", "options.afuic.heal.gain=none"))
+    return load("demo", ('methods=["afuic"]', f"clock.horizon_s={horizon_s}", f"seed={seed}", "options.afuic.heal.gain=none"))
 
 
 def measure(config: Config, repetitions: int) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def main() -> None:
 def configuration(federation: str) -> Config:
     """The configuration of a federation's trials. Its methods are all, so that their past keeps what any of them needs."""
     methods = f"methods={json.dumps(['continue', *candidates(), 'retrain'])}"
-    return config.load(None, (*FEDERATIONS[federation], *BASE, f"seed={TRIALS[federation]}", methods))
+    return config.load("demo", (*FEDERATIONS[federation], *BASE, f"seed={TRIALS[federation]}", methods))
 
 
 def arms(method: str) -> list[Arm]:

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 import afuic
 from afuic import config, settings
-from afuic.cli.common import shipped
-from afuic.config import Section
+from afuic.config import Section, shipped
 from afuic.errors import ConfigError
 from afuic.evaluate.results import Record
 
@@ -132,3 +131,33 @@ def test_another_encoding_is_refused_by_its_name(form: str, tmp_path: Path) -> N
 def test_depth_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not valid TOML"):
         config.load(written(tmp_path, b"a = " + b"[" * 100_000))
+
+
+class TestSources:
+    def test_a_shipped_name_a_text_and_a_path_name_one_configuration(self, tmp_path: Path) -> None:
+        path = written(tmp_path, DEMO.read_bytes())
+        assert config.load("demo-phantom") == config.load(DEMO) == config.load(str(path)) == config.load(path)
+
+    def test_overrides_come_as_any_sequence_or_as_one_text(self) -> None:
+        assert config.load("demo", ["seed=3"]) == config.load("demo", "seed=3") == config.load("demo", ("seed=3",))
+
+    @pytest.mark.parametrize("source", ["no-such", Path("no-such"), "no/such.toml"])
+    def test_a_missing_one_is_one_sentence_that_names_the_shipped(self, source: Any) -> None:
+        with pytest.raises(ConfigError, match=r"no.such.*: no such configuration file, .* demo, demo-phantom"):
+            config.load(source)
+
+    def test_a_folder_is_no_configuration(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="cannot be read"):
+            config.load(tmp_path)
+
+
+class TestTrigger:
+    def test_none_is_planted_unless_asked_for(self, tmp_path: Path) -> None:
+        assert config.load().data.trigger is None
+        assert config.load(None, ("data.name=slides.npz", "data.partition.kind=site")).data.trigger is None
+        assert config.load(written(tmp_path, b"seed = 1")).data.trigger is None
+
+    def test_one_word_asks_for_it_and_one_takes_it_out(self) -> None:
+        assert config.load(None, ("data.trigger.client=north",)).data.trigger == config.Trigger(client="north")
+        assert config.load("demo").data.trigger == config.Trigger()
+        assert config.load("demo", ("data.trigger=none",)).data.trigger is None

@@ -1,13 +1,16 @@
 """What one experiment or federation is made of, as typed values read from TOML.
 
-Every value has a default, so an empty file is the demo on BloodMNIST. An unknown key or an impossible value is an error that names
-the place. Options of an erasure method live with the method (``[options.NAME]``) and are checked by its registry.
+Every value has a default, so an empty file is the demo on BloodMNIST without its mark: a trigger is planted only where one is asked for.
+An unknown key or an impossible value is an error that names the place. Options of an erasure method live with the method
+(``[options.NAME]``) and are checked by its registry.
 """
 
 from __future__ import annotations
 
 import codecs
 import tomllib
+from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,7 +164,7 @@ class Config(Section):
     name: str = "bloodmnist"
     seed: int = Field(0, ge=0, lt=2**63)
     methods: tuple[str, ...] = ("afuic", "afuic-paper", "continue", "retrain")
-    data: Data = Data(trigger=Trigger())
+    data: Data = Data()
     model: Model = Model()
     training: Training = Training()
     aggregation: Aggregation = Aggregation()
@@ -189,25 +192,43 @@ def parse(values: dict[str, Any], where: str = "configuration") -> Config:
         raise ConfigError(f"{where}: {explain(error)}") from None
 
 
-def load(path: Path | None = None, overrides: tuple[str, ...] = ()) -> Config:
-    """The configuration in ``path`` (defaults without one) with ``key=value`` overrides, values in TOML syntax."""
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = Path(str(resources.files("afuic") / "configs"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
+
+
+def load(source: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
+    """A configuration with ``key=value`` overrides, values in TOML syntax.
+
+    ``source``: a file, or else the name of a shipped one ("demo"); None: the defaults. ConfigError says what is wrong and where.
+    """
     values = _defaults()
-    if path is not None:
-        try:
-            values |= read_toml(path)
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such configuration file") from None
-    for text in overrides:
+    if source is not None:
+        values |= read_toml(_file(source))
+    for text in (overrides,) if isinstance(overrides, str) else overrides:
         _override(values, text)
-    return parse(values, str(path) if path else "configuration")
+    return parse(values, "configuration" if source is None else str(source))
+
+
+def _file(source: str | Path) -> Path:
+    known = shipped()
+    if Path(source).is_file() or str(source) not in known:
+        return Path(source)
+    return known[str(source)]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The values in a TOML file, with or without a byte order mark, whatever its line ends.
 
-    FileNotFoundError where there is none; ConfigError for what is not UTF-8 or no TOML.
+    ConfigError where there is none, and for what is not UTF-8 or no TOML.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file, nor a shipped one; those are {', '.join(shipped())}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     if b"\0" in content[:4] or content[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         raise ConfigError(f"{path}: is written in UTF-16; save it as UTF-8")
     try:

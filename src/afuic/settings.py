@@ -165,10 +165,10 @@ S = TypeVar("S", Server, Site, Access)
 
 def load(path: Path, kind: type[S]) -> S:
     """The settings in ``path``, its relative paths made absolute from its folder; ConfigError names every bad key."""
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file; 'afuic deploy init' writes one")
     try:
         settings = kind.model_validate(read_toml(path))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; 'afuic deploy init' writes one") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
     return _absolute(settings, path.parent.resolve())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from afuic.config import Config, parse
+from afuic.config import Config, load, parse
 from afuic.errors import ConfigError
 from tests.benchmarks.conftest import ROOT
 from tests.engines.conftest import SMALL
@@ -69,7 +69,7 @@ def test_the_demo_is_the_default_experiment_with_our_method_alone() -> None:
 
     config = overhead.demo(600.0, 3)
     assert (config.methods, config.clock.horizon_s, config.seed) == (("afuic",), 600.0, 3)
-    assert config.data == Config().data
+    assert config.data == load("demo").data
 
 
 def test_a_calibration_that_the_plain_loop_does_not_know_is_refused() -> None:

@@ -8,14 +8,17 @@ import tomllib
 import jsonschema
 import pytest
 
-from afuic.cli.common import load, shipped
+from afuic.cli.common import load
 from afuic.cli.inspecting import options
-from afuic.config import Config, parse
+from afuic.config import Config, Trigger, parse, shipped
 from afuic.erase import METHODS
 
 
-def test_the_demo_spells_out_the_defaults():
-    assert load("demo") == Config() == load(None)
+def test_the_demo_spells_out_the_defaults_and_plants_a_trigger_that_they_do_not():
+    defaults = Config()
+    assert load(None) == defaults
+    assert defaults.data.trigger is None
+    assert load("demo") == defaults.model_copy(update={"data": defaults.data.model_copy(update={"trigger": Trigger()})})
 
 
 @pytest.mark.parametrize("name", ["demo", "demo-phantom"])

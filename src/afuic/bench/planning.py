@@ -33,6 +33,8 @@ LAST = "last models"
 """What those rows have kept that need the clients' last models where their method as it is does not."""
 CLUSTERS = "clusters"
 """The option of methods that train otherwise from the beginning."""
+DEMO = config.shipped()["demo"]
+"""What every suite is a change of, trigger included."""
 OWN = ("name", "seed", "methods")
 """Settings that each seed of a case is given."""
 FILE = re.compile(r"=\$(\w+)$")
@@ -93,7 +95,7 @@ def named_data(selection: Selection) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for case in (selection.suite.case(name) for name in selection.cases):
         if skipped(case) is None:
-            data = config.load(None, _texts(selection, case)).data
+            data = config.load(DEMO, _texts(selection, case)).data
             found |= dict.fromkeys(name for name in (data.name, data.calibration_from) if name is not None)
     return tuple(found)
 
@@ -106,9 +108,9 @@ def configuration(selection: Selection, case: Case, seed: int, out: Path) -> Con
             raise ConfigError(f"--set {key}: a suite says that itself; choose with --seeds, --methods or --out")
     every = dict.fromkeys([*(v.method for v in rows(suite, case)), REFERENCE])
     texts = (*_texts(selection, case), f"seed={seed}")
-    made = config.load(None, texts)
+    made = config.load(DEMO, texts)
     if case.prepare is not None:
-        made = config.load(None, (*texts, *_prepared(case.prepare, made.model_dump_json(), out)))
+        made = config.load(DEMO, (*texts, *_prepared(case.prepare, made.model_dump_json(), out)))
     if made.options:
         which = ", ".join(f"options.{name}" for name in made.options)
         raise ConfigError(f"--set {which}: the rows of a suite say their methods' options; try others with `afuic run --set`")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,21 +19,11 @@ if TYPE_CHECKING:
 SETTINGS: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--help"]}, "no_args_is_help": True}
 
 
-def shipped() -> dict[str, Path]:
-    """The configurations that come with the package, by name."""
-    folder = Path(str(resources.files("afuic") / "configs"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem)}
-
-
 def load(source: str | None, overrides: tuple[str, ...] = ()) -> Config:
     """The configuration in a file, or the shipped one of that name, or the defaults; ConfigError when there is none."""
     from afuic import config
 
-    if source is None or Path(source).is_file():
-        return config.load(None if source is None else Path(source), overrides)
-    if source not in shipped():
-        raise ConfigError(f"{source}: no such configuration file, nor a shipped one; those are {', '.join(shipped())}")
-    return config.load(shipped()[source], overrides)
+    return config.load(source, overrides)
 
 
 @contextmanager
@@ -63,6 +52,8 @@ def output() -> Console:
 def complete_config(incomplete: str) -> list[str]:
     """Shipped names and files that a half-typed configuration can become."""
     files = [str(path) for path in Path().glob(f"{incomplete}*") if path.suffix == ".toml" or path.is_dir()]
+    from afuic.config import shipped
+
     return [name for name in shipped() if name.startswith(incomplete)] + files
 
 
@@ -85,7 +76,7 @@ Source = Annotated[
     typer.Argument(
         metavar="CONFIG.toml",
         help="A configuration file, or the name of a shipped one: demo, demo-phantom.",
-        show_default="the defaults, which are demo",
+        show_default="the defaults: demo without its mark",
         autocompletion=complete_config,
     ),
 ]

@@ -39,12 +39,21 @@ Sink = Callable[[Progress], None]
 GAPS = (*MEASURES, "js_to_retrain")
 
 
-def run(config: Config, out: Path, *, jobs: int | None = None, resume: bool = False, progress: Sink | None = None) -> Results:
-    """Run every arm and write the results into ``out``.
+def run(
+    config: Config | str | Path,
+    out: str | Path,
+    *,
+    jobs: int | None = None,
+    resume: bool = False,
+    progress: Sink | None = None,
+) -> Results:
+    """Run every arm and write the results into the folder ``out``.
 
-    ``jobs``: processes side by side (default 1; the numbers do not depend on it). ``resume``: go on with what ``out`` holds;
-    otherwise a folder that holds a run is refused. Raises ConfigError, DataError, StoreError, or RunInterrupted after Ctrl-C.
+    ``config``: a configuration, its file, or the name of a shipped one ("demo"). ``jobs``: processes side by side (default 1; the numbers
+    do not depend on it). ``resume``: go on with what ``out`` holds; otherwise a folder that holds a run is refused. Raises ConfigError,
+    DataError, StoreError, or RunInterrupted after Ctrl-C.
     """
+    config, out = config if isinstance(config, Config) else load(config), Path(out)
     check_options(config)
     report = progress or (lambda _: None)
     _check_folder(config, out, resume)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,14 @@ class Replayed:
 
 
 def replay(
-    out: Path,
+    out: str | Path,
     *,
-    methods: tuple[str, ...] = (),
+    methods: Sequence[str] = (),
     jobs: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> tuple[Replayed, ...]:
     """Replay the run in ``out`` (all of it, or ``methods`` and their shared past). StoreError when its record is unusable."""
+    out, methods = Path(out), (methods,) if isinstance(methods, str) else methods
     config = recorded_config(out)
     recorded = written.load(out / "results.json")
     unknown = set(methods) - set(recorded.methods)
