@@ -17,6 +17,7 @@ from afuic import config, settings
 from afuic.config import Section, shipped
 from afuic.errors import ConfigError
 from afuic.evaluate.results import Record
+from afuic.text import hidden
 
 DEMO = shipped()["demo-phantom"]
 
@@ -161,3 +162,12 @@ class TestTrigger:
         assert config.load(None, ("data.trigger.client=north",)).data.trigger == config.Trigger(client="north")
         assert config.load("demo").data.trigger == config.Trigger()
         assert config.load("demo", ("data.trigger=none",)).data.trigger is None
+
+
+@pytest.mark.parametrize("name", ["a\u202eb", "a\x9bb", "zero\u200bwidth", "two\nlines"])
+def test_a_setting_hides_nothing(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"holds U\+") as error:
+        config.parse({"name": name})
+    assert hidden(str(error.value)) is None
+    with pytest.raises(ConfigError, match=r"methods holds U\+"):
+        config.parse({"methods": ["afuic", name]})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 from afuic import text
 
@@ -56,3 +58,15 @@ def test_a_name_that_a_reader_may_not_learn_is_left_out() -> None:
     said = text.unnamed("'hospital-12' and hospital-1/9 but not hospital-123, ucl or nucl", names, "another")
     assert said == "'another' and another/9 but not hospital-123, another or nucl"
     assert text.unnamed("as it is", (), "another") == "as it is"
+
+
+def test_the_class_for_schemas_is_the_same() -> None:
+    found = re.compile(f"[{text.HIDDEN_CLASS}]")
+    for code in (*range(0xD800), *range(0xE000, 0x110000)):
+        assert (found.match(chr(code)) is not None) >= (unicodedata.category(chr(code)) in text.HIDDEN), hex(code)
+    assert not found.search("Zoë Müller 東京 مستشفى \U0001f600")
+
+
+def test_a_page_shows_what_is_hidden_and_leaves_its_own_markup() -> None:
+    page = Environment(autoescape=True, finalize=text.on_page).from_string("{{ a }}|{{ b|safe }}|{{ c }}")
+    assert page.render(a="<b>\u202e\n", b="<svg/>", c=3) == "&lt;b&gt;\\u202e\n|<svg/>|3"

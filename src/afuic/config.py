@@ -17,11 +17,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from afuic.errors import ConfigError
+from afuic.text import hidden, shown
 
 
 def tuples(value: Any) -> Any:
     """Lists as tuples, those within lists too: TOML and JSON know one kind of array, and strict types tell the two apart."""
     return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _seen(key: str, value: Any) -> None:
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(text, str) and (found := hidden(text)):
+            raise ValueError(f"{shown(key)} holds {found}, which nobody sees; write it without")
 
 
 class Section(BaseModel):
@@ -36,7 +43,11 @@ class Section(BaseModel):
     @classmethod
     def _of_toml(cls, values: Any) -> Any:
         """TOML has no null: "none" stands for it, for example ``heal = "none"``."""
-        return {k: None if v == "none" else tuples(v) for k, v in values.items()} if isinstance(values, dict) else values
+        if not isinstance(values, dict):
+            return values
+        for key, value in values.items():
+            _seen(str(key), value)
+        return {k: None if v == "none" else tuples(v) for k, v in values.items()}
 
 
 class Partition(Section):

@@ -5,14 +5,22 @@ A name, a reason or a log line with a bidirectional override or a C1 control can
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any, TextIO
 
 ANOTHER = "another hospital"
 """Instead of a name that the reader may not learn."""
 HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 """Unicode's general categories of characters that nobody sees: controls, format characters, line and paragraph separators, surrogates."""
+HIDDEN_CLASS = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064"
+    r"\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+    r"\U000e0020-\U000e007f"
+)
+"""The same for a class of a regular expression, but for surrogates, which no encoded text has: schemas that are published say it so."""
 
 
 def hidden(text: str) -> str | None:
@@ -29,11 +37,43 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
-def shown(text: str) -> str:
-    """The same text with every hidden character written as its escape (``\\u202e``), so that it says what it is and stays on one line."""
+def shown(text: str, keep: str = "") -> str:
+    """The same text with every hidden character written as its escape (``\\u202e``), so that it says what it is and stays on one line.
+
+    ``keep``: characters that stay as they are, such as the line ends of a whole document.
+    """
     if text.isprintable() and text.isascii():
         return text
-    return "".join(_escape(char) if unicodedata.category(char) in HIDDEN else char for char in text)
+    return "".join(_escape(char) if unicodedata.category(char) in HIDDEN and char not in keep else char for char in text)
+
+
+def on_page(value: Any) -> Any:
+    """What a page shows of a value: of a text nothing hidden, but for its line ends."""
+    return shown(value, "\n\t") if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+class PlainLog(logging.Formatter):
+    """A line for each record, whatever texts from outside are in it; a traceback's own lines stay below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(name)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
+        """The record's line."""
+        return shown(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the base class's name
+        """The traceback."""
+        return shown(super().formatException(ei), "\n")
+
+
+def log_to(stream: TextIO | None, logger: str = "", level: int = logging.INFO) -> None:
+    """Let ``logger`` and what is below it write such lines."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PlainLog())
+    found = logging.getLogger(logger)
+    found.addHandler(handler)
+    found.setLevel(level)
 
 
 def _escape(char: str) -> str:

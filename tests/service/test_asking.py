@@ -6,9 +6,11 @@ import json
 import logging
 
 import pytest
+from pydantic import ValidationError
 
 from afuic.errors import StoreError
 from afuic.service.app import create_app
+from afuic.service.schemas import Ask
 from afuic.store.book import Book
 from tests.service.conftest import SALTED, Service, request
 
@@ -267,3 +269,13 @@ def test_what_can_be_read_back(trained: Service):
     assert trained.get("hospital-2", f"certificates/{asked}").status_code == 404
     assert [row["request"] for row in trained.get("hospital-1", "certificates").json()] == [asked]
     assert trained.get("hospital-2", "certificates").json() == []
+
+
+@pytest.mark.parametrize("reason", ["a\u202eb", "a\x9bb", "two\u2028lines", "zero\u200bwidth", "a\tb", " \u00a0 ", ""])
+def test_a_reason_that_hides_something_or_says_nothing_is_refused(reason: str) -> None:
+    with pytest.raises(ValidationError):
+        Ask(client="hospital-1", reason=reason)
+
+
+def test_a_reason_is_kept_in_one_spelling() -> None:
+    assert Ask(client="hospital-1", reason=" Zoe\u0308 left ").reason == "Zo\u00eb left"

@@ -16,6 +16,7 @@ from afuic.bench.glance import glance
 from afuic.bench.statistics import failures
 from afuic.bench.tables import Table, tables
 from afuic.store.files import write_bytes
+from afuic.text import on_page
 
 
 def write(document: Document, out: Path) -> Path:
@@ -42,7 +43,9 @@ def write(document: Document, out: Path) -> Path:
 
 def render(document: Document, grid: tuple[Table, ...], drawn: tuple[Figure, ...]) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=on_page, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         document=document, origin=origin(document), tables=grid, figures=drawn, source=_source, failures=failures(document)

@@ -10,7 +10,7 @@ import typer
 
 import afuic
 from afuic.cli import asking, bench, data, deploying, inspecting, models, running, verifying
-from afuic.cli.common import SETTINGS
+from afuic.cli.common import SETTINGS, say
 from afuic.cli.guard import Guarded
 
 __all__ = ["app", "main"]
@@ -41,7 +41,7 @@ app.add_typer(inspecting.app, name="config")
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"afuic {afuic.__version__}")
+        say(f"afuic {afuic.__version__}")
         raise typer.Exit
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from afuic.cli.common import output
+from afuic.cli.common import dump, output, say
 from afuic.cli.finding import Authority, Home, Server, TokenFile, client, site
 from afuic.errors import ConfigError, ServiceError, Unreachable
 
@@ -94,12 +94,12 @@ def _ask(name: str, reason: str, patients: int | None = None, salted: str | None
 
 
 def _erase(connection: Client, ask: Ask, key: str) -> None:
-    typer.echo(f"key {key}: the same command again is the same request", err=True)
+    say(f"key {key}: the same command again is the same request", err=True)
     row, new = connection.erase(ask, key)
     if not new:
-        typer.echo(f"{row.id} was asked for on an earlier call and is {row.phase}; a new request needs another --key", err=True)
+        say(f"{row.id} was asked for on an earlier call and is {row.phase}; a new request needs another --key", err=True)
     _print(row)
-    typer.echo(f"follow it with: afuic requests {row.id} --watch", err=True)
+    say(f"follow it with: afuic requests {row.id} --watch", err=True)
 
 
 def _key(ask: Ask) -> str:
@@ -190,7 +190,7 @@ def _tell(row: RequestRow, told: int, prefix: str = "") -> int:
     from afuic.cli import telling
 
     for entry in row.history[told:]:
-        typer.echo(prefix + telling.moved(entry))
+        say(prefix + telling.moved(entry))
     return len(row.history)
 
 
@@ -202,7 +202,7 @@ def _patiently(ask: Callable[[], T]) -> T:
             return ask()
         except Unreachable as error:
             if not silent:
-                typer.echo(f"afuic: {error}; still trying", err=True)
+                say(f"afuic: {error}; still trying", err=True)
             silent = True
             time.sleep(max(PAUSE_S, error.wait_s))
 
@@ -211,7 +211,7 @@ def _print(row: RequestRow) -> None:
     from afuic.cli import telling
 
     for line in telling.request(row):
-        typer.echo(line)
+        say(line)
 
 
 def status(server: Server = None, token: TokenFile = None, ca: Authority = None, home: Home = None) -> None:
@@ -221,7 +221,7 @@ def status(server: Server = None, token: TokenFile = None, ca: Authority = None,
     with client(server, token, ca, home) as connection:
         found = connection.status()
     for line in telling.overview(found):
-        typer.echo(line)
+        say(line)
     output().print(telling.clients(found))
 
 
@@ -239,7 +239,7 @@ def certificate(
     with client(server, token, ca, home) as connection:
         row = connection.certificate(id_)
     if out is None:
-        typer.echo(row.envelope)
+        dump(row.envelope)
         return
     write_bytes(out, row.envelope.encode())
-    typer.echo(f"wrote {out} (certificate {row.number}); check it with: afuic verify {out} --key certificate.pub")
+    say(f"wrote {out} (certificate {row.number}); check it with: afuic verify {out} --key certificate.pub")

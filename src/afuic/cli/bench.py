@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from afuic.cli.common import SETTINGS, Jobs, Overrides, output, tell_gpu
+from afuic.cli.common import SETTINGS, Jobs, Overrides, errors, output, say, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted
 
 if TYPE_CHECKING:
@@ -71,7 +70,8 @@ def list_() -> None:
     console = output()
     console.print(table)
     for why, names in reasons.items():
-        console.print(f"\nCannot run here: {'; '.join(names)} ({why}).", markup=False, highlight=False)
+        console.print()
+        console.print(f"Cannot run here: {'; '.join(names)} ({why}).")
 
 
 @app.command(epilog="Example: afuic bench run smoke --seeds 1 --methods afuic,continue --out runs/try")
@@ -126,7 +126,7 @@ def run(
     tell_gpu()
     done: set[str] = set()
     try:
-        with benching(Console(stderr=True)) as show:
+        with benching(errors()) as show:
 
             def progress(update: Progress, left: Remaining) -> None:
                 done.update({update.arm} if update.state == "done" else ())
@@ -136,7 +136,7 @@ def run(
     except KeyboardInterrupt:
         raise RunInterrupted(f"stopped; the same command goes on with what {folder} holds") from None
     if not done:
-        typer.echo(f"afuic: nothing was left to do, every arm is in {folder}", err=True)
+        say(f"afuic: nothing was left to do, every arm is in {folder}", err=True)
     _tell(document, folder)
 
 
@@ -146,7 +146,7 @@ def _tell_skipped(chosen: Selection) -> None:
     reasons = {name: skipped(chosen.suite.case(name)) for name in chosen.cases}
     for name, reason in reasons.items():
         if reason is not None:
-            typer.echo(f"afuic: skipped {name}: {reason}", err=True)
+            say(f"afuic: skipped {name}: {reason}", err=True)
     if all(reason is not None for reason in reasons.values()):
         raise ConfigError(f"{chosen.suite.name}: none of its cases can be run here")
 
@@ -167,13 +167,13 @@ def _tell(document: Document, folder: Path) -> None:
     from afuic.bench.statistics import failures
 
     for line in failures(document):
-        typer.echo(f"afuic: {line}", err=True)
+        say(f"afuic: {line}", err=True)
     if document.missing:
         more = len(document.missing) - 1
         also = f" and {more} more that were asked for here are" if more else " was asked for here and is"
-        typer.echo(f"afuic: {document.missing[0]}{also} missing; go on with its method and case to have it", err=True)
-    typer.echo(f"results: {folder / FILE}")
-    typer.echo(f"tables and figures: afuic bench report {folder}")
+        say(f"afuic: {document.missing[0]}{also} missing; go on with its method and case to have it", err=True)
+    say(f"results: {folder / FILE}")
+    say(f"tables and figures: afuic bench report {folder}")
 
 
 @app.command(epilog="Example: afuic bench report runs/bench-paper")
@@ -187,7 +187,7 @@ def report(
 
     document = load(place)
     folder = out or (place if place.is_dir() else place.parent) / "report"
-    typer.echo(f"report: {page.write(document, folder)}")
+    say(f"report: {page.write(document, folder)}")
 
 
 @app.command(epilog="Example: afuic bench join runs/monday runs/tuesday --out paper.json")
@@ -202,7 +202,7 @@ def join(
 
     document = joined([(str(place), load(place)) for place in places])
     write_bytes(out, document.to_json().encode())
-    typer.echo(f"results: {out}")
+    say(f"results: {out}")
 
 
 @app.command(epilog="Example: afuic bench diff benchmarks/results/paper.json runs/bench-paper")
@@ -221,7 +221,7 @@ def diff(
         raise ConfigError(f"--tolerance {tolerance}: give a finite number")
     found = changes(load(a), load(b), tolerance)
     for line in found:
-        typer.echo(line)
+        say(line)
     if found:
         raise typer.Exit(DIFFERENT)
-    typer.echo("the same")
+    say("the same")

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
+from rich.text import Text
 
 from afuic.errors import ConfigError, extra
+from afuic.text import shown
 
 if TYPE_CHECKING:
     from afuic.config import Config
@@ -40,13 +43,45 @@ def tell_gpu() -> None:
     from afuic.learning import devices
 
     if (gpu := devices.gpu()) is not None:
-        typer.echo(f"afuic: networks compute on {gpu}; {devices.VARIABLE}=cpu changes that", err=True)
+        say(f"afuic: networks compute on {gpu}; {devices.VARIABLE}=cpu changes that", err=True)
 
 
-def output() -> Console:
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines. Whatever text from outside is in them stays on its line and hides nothing: all that commands print goes through here."""
+    for line in lines:
+        typer.echo(shown(line), err=err)
+
+
+def dump(document: str) -> None:
+    """Print a whole document, which has line ends of its own."""
+    typer.echo(shown(document, "\n\t"), nl=not document.endswith("\n"))
+
+
+class PlainConsole(Console):
+    """Tables and bars of text as it is: nothing in it is markup, a link or a picture, and nothing hides."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Text that has been measured after its hidden characters were shown."""
+        return super().render_str(shown(text), **how)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Whatever else is shown, such as a bar's own texts."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown(segment.text, "\n"), segment.style)
+
+
+def output() -> PlainConsole:
     """Standard output, wide enough for the tables where it is not a terminal."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=160)
+    console = PlainConsole()
+    return console if console.is_terminal or "COLUMNS" in os.environ else PlainConsole(width=160)
+
+
+def errors() -> PlainConsole:
+    """Standard error, for what is shown while something goes on."""
+    return PlainConsole(stderr=True)
 
 
 def complete_config(incomplete: str) -> list[str]:

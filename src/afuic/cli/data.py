@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from afuic.cli.common import SETTINGS, complete_data, output
+from afuic.cli.common import SETTINGS, complete_data, errors, output, say
 
 app = typer.Typer(help="List, fetch and import data sets.", **SETTINGS)
 
@@ -32,7 +31,7 @@ def get(
 ) -> None:
     """Fetch data sets into the cache and check their checksums; an intact copy is not fetched again."""
     for name, path in zip(names, fetched(names), strict=True):
-        typer.echo(f"{name}: {path}")
+        say(f"{name}: {path}")
 
 
 def fetched(names: list[str]) -> list[Path]:
@@ -40,7 +39,7 @@ def fetched(names: list[str]) -> list[Path]:
     from afuic import data
     from afuic.cli.display import transferring
 
-    with transferring(Console(stderr=True)) as progress:
+    with transferring(errors()) as progress:
         return [data.fetch(name, progress=progress) for name in names]
 
 
@@ -64,9 +63,9 @@ def import_(
 
     report = import_manifest(source, out, name=name, licence=licence, size=size, seed=seed, val=val, test=test)
     sites = ", ".join(f"{site} {count}" for site, count in report.sites.items()) or "none named"
-    typer.echo(f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images")
-    typer.echo(f"classes: {', '.join(report.class_names)}")
-    typer.echo(f"sites: {sites}; patients: {report.patients or 'none named'}; moved to another split: {report.moved}")
+    say(f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images")
+    say(f"classes: {', '.join(report.class_names)}")
+    say(f"sites: {sites}; patients: {report.patients or 'none named'}; moved to another split: {report.moved}")
     if report.flattened:
-        typer.echo(f"{report.flattened} images were transparent in places; black was laid beneath them")
-    typer.echo(f"wrote {report.path}; use it with: afuic run --set data.name={report.path}")
+        say(f"{report.flattened} images were transparent in places; black was laid beneath them")
+    say(f"wrote {report.path}; use it with: afuic run --set data.name={report.path}")

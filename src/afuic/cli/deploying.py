@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from afuic.cli.common import SETTINGS, Overrides, complete_config, complete_data, load, needs_deploy
+from afuic.cli.common import SETTINGS, Overrides, complete_config, complete_data, dump, errors, load, needs_deploy, output, say
 from afuic.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ def init(
     agreed = planning.agreement(chosen, names)
     plan = planning.Plan(agreed, _images(chosen), names, engine, folders=server_folder)
     files.write_tree(folder, planning.tree(plan))
-    typer.echo(f"{folder}: written, readable by you alone. The same words are in {folder / 'README.txt'}.\n")
-    typer.echo(texts.handing_out(names, server_folder, wheel.build()))
+    say(f"{folder}: written, readable by you alone. The same words are in {folder / 'README.txt'}.", "")
+    dump(texts.handing_out(names, server_folder, wheel.build()))
 
 
 @app.command(epilog="Example: afuic deploy local federation --hospitals 3 --data bloodmnist --slow hospital-2=10")
@@ -111,13 +110,13 @@ def local(
     where = running.place(folder)
     running.detach(where, "local", tied=not detach)
     if detach:
-        watching.until_ready(where, Console(stderr=True))
-        typer.echo(watching.how_to_go_on(folder))
+        watching.until_ready(where, errors())
+        say(*watching.how_to_go_on(folder))
         return
     try:
-        watching.watch(where, Console())
+        watching.watch(where, output())
     finally:
-        typer.echo(f"afuic: stopping; the federation is kept in {folder}", err=True)
+        say(f"afuic: stopping; the federation is kept in {folder}", err=True)
         running.stop(where)
 
 
@@ -139,7 +138,7 @@ def stop(folder: Present) -> None:
     with needs_deploy("stop a federation"):
         from afuic.deploy import running
 
-    typer.echo(f"{folder}: {running.stop(running.place(folder))} processes ended")
+    say(f"{folder}: {running.stop(running.place(folder))} processes ended")
 
 
 @app.command(epilog="Example: afuic deploy renew federation --tls --token operator")
@@ -164,7 +163,7 @@ def renew(
     renewals += [renewing.node(folder, name) for name in dict.fromkeys(node or ())]
     renewals += [renewing.tls(folder)] if tls else []
     for renew_it in renewals:
-        typer.echo(renew_it())
+        say(renew_it())
 
 
 def _keep(what: str, folder: Path) -> None:
@@ -172,7 +171,7 @@ def _keep(what: str, folder: Path) -> None:
         from afuic.deploy import running
 
     where = running.place(folder)
-    typer.echo(f"afuic: logs in {where.log}", err=True)
+    say(f"afuic: logs in {where.log}", err=True)
     if code := running.start(what, folder):
         raise typer.Exit(abs(code))
 

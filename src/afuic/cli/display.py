@@ -117,8 +117,6 @@ class _Plain:
         self._console.print(
             f"{progress.arm}: {10 * tenth} %, t = {_t(progress):.0f} of {progress.t_end:.0f} s, "
             f"version {progress.version}, {what}; {self._left}",
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -171,7 +169,7 @@ class _PlainBench:
     def __call__(self, progress: Progress, left: Left) -> None:
         if progress.state == "done":
             line = f"{left.done} of {left.all}: {progress.arm}: {progress.note}; {_left(left)}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(line, soft_wrap=True)
 
 
 def _left(left: Left) -> str:
@@ -219,6 +217,6 @@ def _lines(console: Console) -> Transfer:
     def show(text: str, done: int, total: int | None) -> None:
         if text not in seen:
             seen.add(text)
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.print(text, soft_wrap=True)
 
     return show

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from afuic.cli.common import say
 from afuic.errors import AfuicError, RunInterrupted
 
 FAILED = 2
@@ -35,7 +36,7 @@ class Guarded(TyperGroup):
 
 
 def _say(sentence: str) -> None:
-    typer.echo(f"afuic: {' '.join(sentence.split())}", err=True)
+    say(f"afuic: {' '.join(sentence.split())}", err=True)
 
 
 def _of_the_machine(error: OSError) -> str:

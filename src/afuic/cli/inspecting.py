@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from afuic.cli.common import SETTINGS, Overrides, Source, complete_method, load, output
+from afuic.cli.common import SETTINGS, Overrides, Source, complete_method, dump, load, output, say
 from afuic.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def show(config: Source = None, set_: Overrides = None) -> None:
     import tomli_w
 
     values = load(config, tuple(set_ or ())).model_dump(mode="json", exclude_none=True)
-    typer.echo(tomli_w.dumps(values), nl=False)
+    dump(tomli_w.dumps(values))
 
 
 @app.command(epilog="Example: afuic config check mine.toml")
@@ -41,9 +41,9 @@ def check(config: Source = None, set_: Overrides = None) -> None:
     if not unseen:
         prepare(checked)
     methods = ", ".join(checked.methods)
-    typer.echo(f"{config or 'the defaults'}: fine; data {checked.data.name}, methods {methods}, seed {checked.seed}")
+    say(f"{config or 'the defaults'}: fine; data {checked.data.name}, methods {methods}, seed {checked.seed}")
     for name in unseen:
-        typer.echo(f"not looked at: hospitals, model and requests, before `afuic data get {name}` has fetched the data")
+        say(f"not looked at: hospitals, model and requests, before `afuic data get {name}` has fetched the data")
 
 
 @app.command(epilog="Example: afuic config schema > afuic.schema.json")
@@ -51,7 +51,7 @@ def schema() -> None:
     """Print the JSON Schema of a configuration, for editors that check TOML while you type."""
     from afuic.config import Config
 
-    typer.echo(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False))
+    dump(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False))
 
 
 def methods(
@@ -72,10 +72,10 @@ def methods(
     if name not in METHODS:
         raise ConfigError(f"{name}: no such method; there are {', '.join(METHODS)}")
     method = METHODS[name]
-    typer.echo(f"{method.name}: {method.summary}\nsource: {method.source}")
+    say(f"{method.name}: {method.summary}", f"source: {method.source}")
     rows = list(options(method.options()))
     if rows:
-        typer.echo(f"set options in a table [options.{name}], or with --set options.{name}.KEY=VALUE")
+        say(f"set options in a table [options.{name}], or with --set options.{name}.KEY=VALUE")
         output().print(_table(rows))
 
 

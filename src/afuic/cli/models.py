@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from afuic.cli.common import SETTINGS, output
+from afuic.cli.common import SETTINGS, output, say
 from afuic.cli.finding import Authority, Home, Server, TokenFile, client
 
 app = typer.Typer(help="List and export the models of a running federation.", **SETTINGS)
@@ -46,6 +46,6 @@ def export(
     with client(server, token, ca, home) as connection:
         row = connection.model(version)
         write(connection.model_file(version), row, out)
-    typer.echo(f"wrote {out}: version {row.version}, {row.digest}")
-    typer.echo(f"contributors, in its sum: {telling.in_the_sum(row) or 'nobody'}")
-    typer.echo(f"its server's steps were taught by: {telling.taught_by(row) or 'nobody'}")
+    say(f"wrote {out}: version {row.version}, {row.digest}")
+    say(f"contributors, in its sum: {telling.in_the_sum(row) or 'nobody'}")
+    say(f"its server's steps were taught by: {telling.taught_by(row) or 'nobody'}")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, load, output, tell_gpu
+from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, errors, load, output, say, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted, StoreError
 
 if TYPE_CHECKING:
@@ -96,13 +95,13 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
     check_options(config)
     _ensure_data(config)
     tell_gpu()
-    with following(Console(stderr=True)) as progress:
+    with following(errors()) as progress:
         results = experiment.run(config, folder, jobs=jobs or pool.cores(), resume=resume, progress=progress)
     page = pages.write(folder)
     output().print(pages.table(results))
     if odd := pages.unusable(folder):
-        typer.echo(f"afuic: {odd}", err=True)
-    typer.echo(f"report: {page}")
+        say(f"afuic: {odd}", err=True)
+    say(f"report: {page}")
 
 
 def _ensure_data(config: Config) -> None:
@@ -134,7 +133,7 @@ def replay(
     from afuic.engines import pool
     from afuic.engines.replay import replay as replayed
 
-    with following(Console(stderr=True)) as progress:
+    with following(errors()) as progress:
         arms = replayed(folder, methods=tuple(method or ()), jobs=jobs or pool.cores(), progress=progress)
     table = Table("arm", "events", "recorded", "replayed", "")
     for arm in arms:
@@ -167,4 +166,4 @@ def report(folder: Folder) -> None:
     """Write a finished run's page and figures anew from its results."""
     from afuic import report as pages
 
-    typer.echo(f"report: {pages.write(folder)}")
+    say(f"report: {pages.write(folder)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from afuic.cli.common import needs_deploy
+from afuic.cli.common import needs_deploy, say
 from afuic.errors import CertificateError, ConfigError
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def verify(
         with needs_deploy("verify certificates", "verify"):
             checked, statement = _checked(certificate, keys, model, previous or [])
     except CertificateError as error:
-        typer.echo(f"afuic: {certificate}: {error}", err=True)
+        say(f"afuic: {certificate}: {error}", err=True)
         raise typer.Exit(REFUSED) from None
-    typer.echo("\n".join(_page(certificate, checked, statement)))
+    say(*_page(certificate, checked, statement))
 
 
 def _checked(path: Path, keys: list[Path], model: Path | None, previous: list[Path]) -> tuple[list[str], form.Statement]:
@@ -125,5 +125,5 @@ def _page(path: Path, checked: list[str], statement: form.Statement) -> Iterator
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    yield f"\n{title}"
+    yield from ("", title)
     yield from (f"  - {line}" for line in lines)

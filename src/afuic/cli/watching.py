@@ -126,7 +126,7 @@ def _say_changes(console: Console, before: Told, now: Told) -> None:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
 
 
 def _picture(where: Place, told: Told, status: Status | None) -> RenderableType:
@@ -150,6 +150,6 @@ def how_to_ask(folder: Path) -> str:
     return f"afuic status --home {folder / 'operator'}"
 
 
-def how_to_go_on(folder: Path) -> str:
+def how_to_go_on(folder: Path) -> tuple[str, str]:
     """What to do with a federation that runs in the background."""
-    return f"running; look at it with: {how_to_ask(folder)}\nend it with: afuic deploy stop {folder}"
+    return f"running; look at it with: {how_to_ask(folder)}", f"end it with: afuic deploy stop {folder}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from afuic.deploy.running import start
 from afuic.errors import AfuicError, ConfigError
+from afuic.text import shown
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +17,7 @@ def main(arguments: list[str]) -> int:
             raise ConfigError("usage: python -m afuic.deploy serve|join|local FOLDER")
         return start(arguments[0], Path(arguments[1]))
     except AfuicError as error:
-        sys.stderr.write(f"afuic: {error}\n")
+        sys.stderr.write(f"afuic: {shown(str(error))}\n")
         return 2
 
 

@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from afuic.text import shown
+
 LARGEST, KEPT = 10_000_000, 3
 
 
@@ -19,7 +21,7 @@ def note(folder: Path, name: str, line: str) -> None:
     """One line of the supervisor's own."""
     handle = opened(folder, name)
     try:
-        os.write(handle, (line + "\n").encode())
+        os.write(handle, (shown(line) + "\n").encode())
     finally:
         os.close(handle)
 

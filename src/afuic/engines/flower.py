@@ -40,6 +40,7 @@ from afuic.engines.live.transport import Reply
 from afuic.errors import ConfigError, EngineError
 from afuic.settings import Server, Site, load
 from afuic.store.files import holding
+from afuic.text import log_to
 
 PAUSE_S, SILENCE_S, CLOSING_S = 0.5, 30.0, 5.0
 RECORD, KIND = "afuic", "train"
@@ -259,11 +260,7 @@ def main(arguments: list[str]) -> None:
 
 def _log_afuic() -> None:
     """To this machine's standard error, which Flower would copy to the SuperLink if it came through ``sys.stderr``."""
-    handler = logging.StreamHandler(sys.__stderr__)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    own = logging.getLogger("afuic")
-    own.addHandler(handler)
-    own.setLevel(logging.INFO)
+    log_to(sys.__stderr__, "afuic")
 
 
 if __name__ == "__main__":

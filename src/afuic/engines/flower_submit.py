@@ -19,6 +19,7 @@ from afuic.engines import flower_commands as commands
 from afuic.errors import AfuicError, EngineError, extra
 from afuic.settings import SERVER_FILE, Server, load
 from afuic.store.files import read_json, write_bytes, write_json
+from afuic.text import log_to
 
 PATIENCE_S, PAUSE_S, COMMAND_S = 180.0, 0.5, 120.0
 TAKEN = "[code: 23]"
@@ -131,7 +132,7 @@ def _reason(answer: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     """The program; its exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to(sys.stderr)
     try:
         submit(Path(arguments[0]).resolve())
     except AfuicError as error:

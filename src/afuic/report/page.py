@@ -17,6 +17,7 @@ from afuic.report import figures, journal, summary, tables
 from afuic.report.measures import label, readable, value
 from afuic.report.texts import GLOSSARY, caveats
 from afuic.report.words import count, duration, listed, percent
+from afuic.text import on_page
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def draw(results: Results, events: tuple[journal.Event, ...]) -> dict[str, Figur
 
 def render(results: Results, drawn: dict[str, Figure]) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=on_page, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
     return template.render(
         results=results,

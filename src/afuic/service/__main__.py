@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from afuic.errors import AfuicError, ConfigError
 from afuic.service.app import create_app
 from afuic.settings import LOOPBACK, Api, Server, load
 from afuic.store.book import Book
+from afuic.text import log_to, shown
 
 USAGE = "usage: python -m afuic.service FEDERATION.toml"
 CONNECTIONS, HEADER_BYTES = 128, 16384
@@ -50,14 +50,14 @@ def _key(api: Api) -> Path | None:
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C; 2 where the settings are unusable."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log_to(sys.stderr)
     if len(arguments) != 1:
         sys.stderr.write(USAGE + "\n")
         return 2
     try:
         config = configured(load(Path(arguments[0]), Server))
     except AfuicError as error:
-        sys.stderr.write(f"afuic: {error}\n")
+        sys.stderr.write(f"afuic: {shown(str(error))}\n")
         return 2
     uvicorn.Server(config).run()
     return 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from afuic.settings import NAME
+from afuic.text import HIDDEN_CLASS, normal
 
 SALTED = r"^sha256:[0-9a-f]{64}$"
 KEY = r"^[!-~]{1,128}$"
@@ -15,7 +16,9 @@ MOST_PATIENTS = 100_000_000
 MOST_VERSION = 2**53
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+SEEN = rf"^[^{HIDDEN_CLASS}]*[^{HIDDEN_CLASS}\s][^{HIDDEN_CLASS}]*$"
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=SEEN), AfterValidator(normal)]
+"""Text that says something and hides nothing, in Unicode's composed form."""
 
 
 def _whole(value: object) -> object:
