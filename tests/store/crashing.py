@@ -25,7 +25,7 @@ from afuic.store.blobs import Blobs
 from afuic.store.book import Book
 from tests.store.little import CLASSES, Little, vector
 
-INSTANTS = 600
+INSTANTS = 2500
 
 
 def doomed(after: int) -> None:

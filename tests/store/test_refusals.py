@@ -141,12 +141,12 @@ def test_an_error_does_not_tell_the_password(tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_not_finished_is_made_whole(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afuic.store.book.mark", _full)
+    monkeypatch.setattr("afuic.store.book._begin", _full)
     with pytest.raises(OSError, match="No space"):
         place.create()
     monkeypatch.undo()
     assert not Book.exists(place.url, place.folder)
-    with pytest.raises(StoreError, match="holds no federation"):
+    with pytest.raises(StoreError, match="there is no store"):
         place.open(write=True)
     place.create().close()
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,10 +36,43 @@ class Blobs:
 
     def require(self, key: str) -> None:
         """StoreError unless this folder belongs to the database whose mark is ``key``: another's files would be taken for rubbish."""
+        if self._mark().get("mark") != key or not self.folder.is_dir():
+            raise StoreError(
+                f"{self.folder.parent}: does not belong to this database; name the folder it was made with, or restore that from a backup"
+            )
+
+    def begin(self) -> str:
+        """Mark the folder as one in which a store is being made; the store's mark, random. Durable when it returns."""
+        return self._write({"mark": secrets.token_hex(16), "making": True})
+
+    def begun(self) -> bool:
+        """Whether the making of a store has begun here and not ended."""
+        return "making" in self._mark()
+
+    def finish(self, key: str) -> None:
+        """The store with this mark has been made."""
+        if self.begun():
+            self._write({"mark": key})
+
+    def empty(self) -> bool:
+        """Whether nothing is here but what the making of a store can have left that was cut short."""
+        place = self.folder.parent
+        if not place.exists():
+            return True
+        if self.begun():
+            return sum(not path.name.startswith(".") for path in self._files()) <= 1
+        return all(path.name == "lost+found" for path in place.iterdir())
+
+    def _mark(self) -> dict[str, Any]:
         path = self.folder.parent / MARK
         found = read_json(path) if path.exists() else {}
-        if not (isinstance(found, dict) and found.get("mark") == key and self.folder.is_dir()):
-            raise StoreError(f"{self.folder.parent}: does not belong to this database; name the folder it was made with")
+        return found if isinstance(found, dict) else {}
+
+    def _write(self, content: dict[str, Any]) -> str:
+        place = self.folder.parent
+        write_json(place / MARK, content)
+        _sync(place)
+        return str(content["mark"])
 
     def put(self, params: Params) -> str:
         """Store a model, durable when this returns; its digest."""
@@ -82,13 +116,15 @@ class Blobs:
         """Bytes of those of the models that are there."""
         return {name: self.path(name).stat().st_size for name in names if self.path(name).exists()}
 
-    def tidy(self, used: Collection[str]) -> None:
-        """Delete whatever is not a used model, for example what a killed process has left half-written."""
-        wanted = {self.path(name) for name in used}
+    def unnamed(self, used: Collection[str]) -> list[Path]:
+        """Whole files that are not a used model; what a killed process has left half-written is deleted."""
+        wanted, found = {self.path(name) for name in used}, []
         for path in self._files():
-            if path not in wanted:
-                with writing(path):
-                    path.unlink()
+            if path.name.startswith(".") and f"{SUFFIX}." in path.name:
+                remove(path)
+            elif path not in wanted:
+                found.append(path)
+        return found
 
     def found(self, names: Collection[str]) -> list[str]:
         """Those of ``names`` that some file still holds, whatever it is called, and the files that cannot be read: by what is in them."""
@@ -137,12 +173,10 @@ class Stored:
         return frozenset(name for name, _ in self._known.values())
 
 
-def mark(folder: Path) -> str:
-    """A random mark for a new store, durable in its folder when this returns."""
-    key = secrets.token_hex(16)
-    write_json(folder / MARK, {"mark": key})
-    _sync(folder)
-    return key
+def remove(path: Path) -> None:
+    """Delete one file."""
+    with writing(path):
+        path.unlink()
 
 
 def _apart(params: Params) -> Params:

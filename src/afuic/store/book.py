@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from afuic.errors import StoreError
 from afuic.params import Params
@@ -23,13 +23,14 @@ from afuic.protocol.events import Event
 from afuic.scores import Measured, measured
 from afuic.settings import Retention
 from afuic.store import asking, codec, purging, reading, recording, retention, schema, snapshots, writing
-from afuic.store.blobs import Blobs, Stored, mark
-from afuic.store.database import Database
+from afuic.store.blobs import Blobs, Stored, remove
+from afuic.store.database import RESTORE, Database
 from afuic.store.rows import CertificateRow, Command, PurgeReport, Tip
 from afuic.store.views import Views
 
 BLOBS = "blobs"
 PAGE = 100
+HANDFUL = 16
 
 
 class Book(Views):
@@ -40,28 +41,37 @@ class Book(Views):
 
     @classmethod
     def exists(cls, url: str | None, folder: Path) -> bool:
-        """Whether there is a store; one whose making was cut short is none, and ``create`` makes it whole."""
+        """Whether there is a store; one whose making was cut short is none, and ``create`` makes it whole.
+
+        StoreError where something of a store is there and its database is not: beginning anew would end in the loss of the rest.
+        """
         database = Database(url, folder)
         try:
-            if not database.exists():
-                return False
-            with database.reading() as connection:
-                return connection.execute(select(schema.federation.c.id)).first() is not None
+            if database.exists():
+                return True
+            _require_nothing(database, Blobs(folder / BLOBS))
+            return False
         finally:
             database.close()
 
     @classmethod
     def create(cls, url: str | None, folder: Path, federation: str, agreed: str, theta0: Params) -> Self:
-        """A new store that holds the initial model, open for writing; StoreError if there is one already."""
+        """A new store that holds the initial model, open for writing; StoreError if there is one already, or something of one."""
         database, blobs = Database(url, folder), Blobs(folder / BLOBS)
         try:
             database.exclude()
+            if database.exists():
+                raise StoreError(
+                    f"{database.name}: there is a store already; choose another folder and database, or start its server"
+                )
+            _require_nothing(database, blobs)
+            key = blobs.begin()
             database.upgrade()
-            _require_empty(database)
             blobs.prepare()
             origin = blobs.put(theta0)
             with database.owning() as connection:
-                _begin(connection, federation, agreed, origin, mark(folder))
+                _begin(connection, federation, agreed, origin, key)
+            blobs.finish(key)
             return cls(database, blobs)
         except BaseException:
             database.close()
@@ -71,14 +81,16 @@ class Book(Views):
     def open(cls, url: str | None, folder: Path, *, write: bool = False) -> Self:
         """The store in ``folder``; with ``write`` as its only writer, its tables brought up to this version.
 
-        StoreError where there is none, where it is of a newer version, or where another process writes.
+        StoreError where there is none or only something of one, where it is of a newer version, or where another process writes.
         """
         database = Database(url, folder)
         try:
             if not database.exists():
+                _require_nothing(database, Blobs(folder / BLOBS))
                 raise StoreError(f"{database.name}: there is no store; start the server once, which makes it")
             if write:
                 database.exclude()
+                database.sound()
                 database.upgrade()
             else:
                 database.require_current()
@@ -165,7 +177,8 @@ class Book(Views):
     def heartbeat(self, at: float) -> None:
         """Note that the server is alive."""
         with self._database.owning() as connection:
-            connection.execute(update(schema.federation).values(heartbeat_at=at))
+            beat = update(schema.federation).values(heartbeat_at=at)
+            connection.execute(beat.execution_options(unchained=True))
 
     def seen(self, task: str) -> bool:
         """Whether a result of this task is durable: as an event, or held and the task declared failed for it."""
@@ -177,8 +190,7 @@ class Book(Views):
         stored = Stored(self._blobs)
         body, gap = snapshots.encoded(state, opened, stored), state.ledger.residual(state.model)
         with self._database.owning() as connection:
-            dropped = snapshots.write(connection, seq, body, stored, gap)
-            dropped = writing.unused(connection, dropped)
+            dropped = writing.doom(connection, snapshots.write(connection, seq, body, stored, gap))
         self._blobs.delete(dropped)
 
     def resume(self, classes: tuple[type, ...]) -> tuple[int, State | None, Any | None]:
@@ -208,7 +220,7 @@ class Book(Views):
     def _drop_snapshots(self, numbers: list[int]) -> None:
         if numbers:
             with self._database.owning() as connection:
-                dropped = writing.unused(connection, snapshots.drop(connection, numbers))
+                dropped = writing.doom(connection, snapshots.drop(connection, numbers))
             self._blobs.delete(dropped)
 
     def events(self, after: int, classes: tuple[type, ...]) -> Iterator[tuple[int, Event]]:
@@ -234,7 +246,7 @@ class Book(Views):
     def sweep(self, policy: Retention) -> None:
         """Drop what the policy does not keep, so that the store's size is bounded."""
         with self._database.owning() as connection:
-            dropped = writing.unused(connection, retention.sweep(connection, policy))
+            dropped = writing.doom(connection, retention.sweep(connection, policy))
         self._blobs.delete(dropped)
 
     def purge(self, request: str, gone: tuple[str, ...], state: State, opened: Any, seq: int) -> PurgeReport:
@@ -247,7 +259,7 @@ class Book(Views):
         with self._database.owning() as connection:
             versions = purging.tainted(connection, request, gone)
             dropped = snapshots.write(connection, seq, body, stored, gap, keep=1) | purging.drop(connection, versions, seq)
-            dropped = writing.unused(connection, dropped)
+            dropped = writing.doom(connection, dropped)
             unreachable = purging.reachable_still(connection, versions, state, opened)
             removed = purging.begin(connection, request, self._blobs.sizes(dropped), unreachable)
         self._blobs.delete(dropped)
@@ -284,24 +296,52 @@ class Book(Views):
             writing.upsert(connection, schema.verifications, {"request": request}, values)
 
     def _take_over(self) -> None:
-        """Begin where the last writer ended, and undo what it had left half-done."""
+        """Begin where the last writer ended, and undo what it had left half-done.
+
+        StoreError where more files are unnamed than one process can have begun: then the database is not these files' own.
+        """
         with self._database.reading() as connection:
-            needed = writing.used(connection)
-            self._seq = int(connection.execute(select(schema.federation.c.seq)).scalar_one())
-        self._blobs.tidy(needed)
-
-
-def _require_empty(database: Database) -> None:
-    with database.reading() as connection:
-        if connection.execute(select(schema.federation.c.id)).first() is not None:
+            needed, late = writing.used(connection), set(connection.execute(select(schema.doomed.c.digest)).scalars())
+            row = connection.execute(select(schema.federation)).mappings().one()
+            most = HANDFUL + 4 * _count(connection, schema.clients) + _last_snapshot(connection)
+        self._seq = int(row["seq"])
+        self._blobs.finish(row["mark"])
+        self._blobs.delete(late - needed)
+        unnamed = self._blobs.unnamed(needed)
+        if len(unnamed) > most:
             raise StoreError(
-                f"{database.name}: there is a store already; choose another folder and database, or start its server"
+                f"{self._blobs.folder}: {len(unnamed)} files are named by no row of {self._database.name}, more than a killed process can "
+                f"have begun, so that nothing is deleted: the database is older than the folder, or another's; {RESTORE}"
             )
+        for path in unnamed:
+            remove(path)
+
+
+def _require_nothing(database: Database, blobs: Blobs) -> None:
+    """StoreError where a database without a federation stands beside something of a store, or is itself what is left of one."""
+    making = blobs.empty() and blobs.begun()
+    if not blobs.empty() or (database.begun() and not making):
+        raise StoreError(
+            f"{blobs.folder.parent}: holds something of a store, but {database.name} holds no federation: it is missing, empty or another; "
+            f"nothing is begun anew over it. Name the right database in federation.toml, or {RESTORE}"
+        )
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def _last_snapshot(connection: Connection) -> int:
+    """How many models the newest snapshot needs: the next may have needed as many, and have been cut short."""
+    numbers = snapshots.sequence(connection)[:1]
+    uses = schema.uses
+    mine = (uses.c.kind == "snapshot", uses.c.number.in_(numbers))
+    return int(connection.execute(select(func.count()).select_from(uses).where(*mine)).scalar_one())
 
 
 def _begin(connection: Connection, federation: str, agreed: str, origin: str, key: str) -> None:
     now = time.time()
-    none = dict.fromkeys(("seq", "t", "version", "step", "applied", "quarantined", "lost", "identity_gap"), 0)
+    none = dict.fromkeys(("seq", "t", "version", "step", "applied", "quarantined", "lost", "identity_gap", "restored"), 0)
     row = {"id": 1, "name": federation, "agreed": agreed, "mark": key, "theta0": origin, "created_at": now, "digest": origin}
     connection.execute(insert(schema.federation).values(**none, **row))
     first = {"version": 0, "seq": 0, "step": 0, "t": 0.0, "at": now, "digest": origin, "why": "initial"}

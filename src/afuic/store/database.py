@@ -12,13 +12,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from afuic.errors import StoreError
+from afuic.store import chain, schema
 from afuic.store.files import holding
 
 FILE = "afuic.db"
+RESTORE = "restore the store from a backup, database and folder together (docs/deployment/operate.md)"
 BUSY_MS = 30_000
 LOCK_KEY = 0x6166756963
 LOCK_PATIENCE_S = 5.0
@@ -33,6 +35,7 @@ class Database:
         self.name = self.url.render_as_string(hide_password=True)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url) if self.sqlite else _postgresql(self.url)
+        chain.listen(self.engine)
         self._held = ExitStack()
         self._session: Connection | None = None
         self._exclusive = False
@@ -48,11 +51,20 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that is durable at the end of the block, or has not happened where the block or its commit raises.
 
+        It ends with its link in the record's chain.
+
         Where the connection broke during the commit, StoreError does not say which; the store's own numbers do (``Book.append``).
         """
+        touched = chain.Touched()
+        with self._writing(touched) as connection:
+            yield connection
+            chain.extend(connection, touched)
+
+    @contextmanager
+    def _writing(self, touched: chain.Touched | None) -> Iterator[Connection]:
         with self._speaking(), ExitStack() as stack:
             connection = self._owned() if self._exclusive and not self.sqlite else stack.enter_context(self.engine.connect())
-            with connection.execution_options(writing=True).begin():
+            with connection.execution_options(writing=True, touched=touched).begin():
                 yield connection
 
     @contextmanager
@@ -86,18 +98,48 @@ class Database:
         with self.reading() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
-    def exists(self) -> bool:
-        """Whether there is a database with tables in it; a SQLite file is not made by asking."""
-        if self.sqlite and not Path(str(self.url.database)).exists():
-            return False
+    def begun(self) -> bool:
+        """Whether there is anything, were it an empty file; nothing is made by asking."""
+        if self.sqlite:
+            return Path(str(self.url.database)).exists()
         with self.reading() as connection:
             return inspect(connection).has_table("federation")
 
+    def exists(self) -> bool:
+        """Whether there is a database that holds a federation; a SQLite file is not made by asking."""
+        if not self.begun():
+            return False
+        with self.reading() as connection:
+            table = schema.federation
+            known = inspect(connection).has_table(table.name)
+            return known and connection.execute(select(table.c.id)).first() is not None
+
+    def sound(self) -> None:
+        """StoreError where the database's own file is damaged, as far as it can say so itself."""
+        if self.sqlite:
+            with self.reading() as connection:
+                said = str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+            if said != "ok":
+                raise StoreError(f"{self.name}: is damaged ({' '.join(said.split())}); {RESTORE}")
+
     def upgrade(self) -> None:
-        """Bring the tables to this version; StoreError for those of a newer one. All of it happens, or nothing."""
-        with self.writing() as connection:
-            self._current(connection)
+        """Bring the tables to this version; StoreError for those of a newer one. All of it happens, or nothing.
+
+        Rows that were as the record's chain says are so afterwards, and others are not; a store without a chain begins one.
+        """
+        with self._writing(None) as connection:
+            if self._current(connection) == _scripts().get_current_head():
+                return
+            tables = MetaData()
+            tables.reflect(connection, only=[t for t in inspect(connection).get_table_names() if t in schema.metadata.tables])
+            known = [table for table in tables.sorted_tables if chain.chained(schema.metadata.tables[table.name])]
+            before = chain.kept(connection, known) if "chain" in tables.tables else None
+            rows = chain.present(connection, known)
             command.upgrade(_migrations(connection), "head")
+            if before is not None:
+                chain.relink(connection, before, rows)
+            elif rows:
+                chain.anew(connection, "a store of before there was a chain")
 
     def require_current(self) -> None:
         """StoreError unless the tables are those of this version."""
@@ -167,6 +209,8 @@ def _reason(error: DBAPIError) -> str:
     said = lines[0]
     if "disk is full" in said or "No space left" in said:
         return f"the disk is full ({said}); free space and go on, nothing of this was written"
+    if "malformed" in said or "not a database" in said:
+        return f"is damaged ({said}); {RESTORE}"
     if "locked" in said:
         return f"busy for {BUSY_MS // 1000} s ({said}); another process holds it, stop that one"
     return f"cannot be used ({said})"

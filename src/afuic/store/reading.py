@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from afuic.store import schema
+from afuic.store.chain import head
 from afuic.store.retention import TERMINAL, pins
 from afuic.store.rows import (
     AuditRow,
@@ -49,6 +50,10 @@ def status(connection: Connection, store_bytes: int, free_bytes: int) -> Status:
         clients=clients(connection),
         pending=tuple(connection.execute(open_).scalars()),
         uncertified={row.request: row.why for row in uncertified(connection)},
+        record=head(connection),
+        halted=row["halted"],
+        checked_at=row["checked_at"],
+        fault=row["fault"],
     )
 
 
@@ -129,11 +134,11 @@ def quarantined(connection: Connection, limit: int) -> list[QuarantineRow]:
     return [QuarantineRow(**{n: row._mapping[n] for n in names}, event=row.seq) for row in rows]
 
 
-def audited(connection: Connection, limit: int) -> list[AuditRow]:
-    """What was done through the API, the newest first."""
+def audited(connection: Connection, limit: int, before: int | None) -> list[AuditRow]:
+    """What was done through the API, the newest first; ``before``: only what is older than the row of this number."""
     table = schema.audit
-    columns = (c for c in table.c if c.name != "id")
-    rows = connection.execute(select(*columns).order_by(table.c.id.desc()).limit(limit))
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    rows = connection.execute(query if before is None else query.where(table.c.id < before))
     return [AuditRow(**row._asdict()) for row in rows]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afuic.scores import Measured
+from afuic.store.chain import NOTHING, Head
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Status:
     """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
 
     ``uncertified``: requests that have ended and could not be certified, each with the reason.
+    ``record``: the newest link of the record's chain; ``halted``: why no work is handed out; ``fault``: what the last check found, which
+    ended at ``checked_at``.
     """
 
     federation: str
@@ -114,6 +117,10 @@ class Status:
     clients: tuple[ClientRow, ...]
     pending: tuple[str, ...]
     uncertified: dict[str, str] = field(default_factory=dict)
+    record: Head = NOTHING
+    halted: str | None = None
+    checked_at: float | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,8 +206,9 @@ class QuarantineRow:
 
 @dataclass(frozen=True)
 class AuditRow:
-    """One line of the record of who did what through the API."""
+    """One line of the record of who did what through the API. ``id``: its number, which grows with time."""
 
+    id: int
     at: float
     who: str
     role: str

@@ -1,6 +1,7 @@
 """The tables of a deployment's store, the same under SQLite and PostgreSQL. Tensors are files (``store.blobs``); rows name them by digest.
 
-A change of these tables needs a migration beside it (``store/migrations``); a test compares the two.
+A change of these tables needs a migration beside it (``store/migrations``); a test compares the two. Every row is in the record's chain
+(``store.chain``) but for tables and columns whose ``info`` says why they are ``unchained``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ federation = Table(
     Column("mark", String(64), nullable=False),
     Column("theta0", String(80), nullable=False),
     Column("created_at", Double, nullable=False),
-    Column("heartbeat_at", Double),
+    Column("heartbeat_at", Double, info={"unchained": "changes every second and proves nothing"}),
     Column("seq", Integer, nullable=False),
     Column("t", Double, nullable=False),
     Column("version", Integer, nullable=False),
@@ -43,8 +44,33 @@ federation = Table(
     Column("quarantined", Integer, nullable=False),
     Column("lost", Integer, nullable=False),
     Column("identity_gap", Double, nullable=False),
+    Column("restored", Integer, nullable=False),
+    Column("halted", Text, info={"unchained": "said anew at each start"}),
+    Column("checked_at", Double, info={"unchained": "said anew after each check"}),
+    Column("fault", Text, info={"unchained": "said anew after each check"}),
 )
-"""One row: whose store it is, the ``mark`` of the folder that belongs to it, and where it stands after its last event."""
+"""One row: whose store it is, the ``mark`` of the folder that belongs to it, and where it stands after its last event.
+
+``restored``: how often it has been set back to an older state and reconciled; ``halted``: why no work is handed out; ``fault``: what the
+check that ended at ``checked_at`` found.
+"""
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("content", Text, nullable=False),
+    Column("head", String(80), nullable=False),
+    info={"unchained": "is the chain"},
+)
+"""One link a transaction: digests of the rows that it left, and the digest of this and all links before."""
+
+doomed = Table(
+    "doomed",
+    metadata,
+    Column("digest", String(80), primary_key=True),
+    info={"unchained": "blobs that no row needs any more, until their files are gone"},
+)
 
 events = Table(
     "events",
@@ -76,6 +102,7 @@ uses = Table(
     Column("number", Integer, nullable=False),
     Column("digest", String(80), nullable=False, index=True),
     PrimaryKeyConstraint("kind", "number", "digest"),
+    info={"unchained": "follows from events, snapshots and versions, with which it is compared"},
 )
 """Who needs a blob: an event, a snapshot or a version. A blob that nobody uses is deleted."""
 
@@ -193,6 +220,7 @@ notices = Table(
     Column("client", Text, nullable=False),
     Column("task", Text, nullable=False),
     PrimaryKeyConstraint("client", "task"),
+    info={"unchained": "follows from the events"},
 )
 """Tasks that a hospital should stop."""
 

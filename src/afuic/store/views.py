@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from sqlalchemy import delete, insert, select
 
 from afuic.errors import StoreError
 from afuic.params import Params
-from afuic.store import asking, reading, schema, writing
+from afuic.store import asking, chain, reading, schema, writing
 from afuic.store.blobs import Blobs
-from afuic.store.database import Database
+from afuic.store.chain import Head
+from afuic.store.database import RESTORE, Database
 from afuic.store.rows import (
     AuditRow,
     CertificateRow,
@@ -35,9 +37,7 @@ class Views:
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database, self._blobs = database, blobs
         with database.reading() as connection:
-            row = connection.execute(select(schema.federation)).first()
-        if row is None:
-            raise StoreError(f"{database.name}: holds no federation; start the server once, which makes it")
+            row = connection.execute(select(schema.federation)).one()
         self.federation: str = row.name
         self.agreed: str = row.agreed
         self._theta0: str = row.theta0
@@ -132,10 +132,25 @@ class Views:
         with self._database.reading() as connection:
             return reading.quarantined(connection, limit)
 
-    def audited(self, limit: int = LIMIT) -> list[AuditRow]:
-        """What was done through the API, the newest first."""
+    def audited(self, limit: int = LIMIT, before: int | None = None) -> list[AuditRow]:
+        """What was done through the API, the newest first; ``before``: only what is older than the row of this number."""
         with self._database.reading() as connection:
-            return reading.audited(connection, limit)
+            return reading.audited(connection, limit, before)
+
+    def head(self) -> Head:
+        """The newest link of the record's chain."""
+        with self._database.reading() as connection:
+            return chain.head(connection)
+
+    def holds(self, known: Head) -> bool:
+        """Whether this was once the newest link of the record's chain."""
+        with self._database.reading() as connection:
+            return chain.holds(connection, known)
+
+    def faults(self, most: int = 10) -> list[str]:
+        """Where the tables are not what was written through this program: at most so many places, in words."""
+        with self._database.reading() as connection:
+            return list(itertools.islice(chain.faults(connection), most))
 
     def certificates(self) -> list[CertificateRow]:
         """All certificates in the order of their chain."""
@@ -167,15 +182,24 @@ class Views:
         return self._blobs.found(digests)
 
     def check(self) -> float:
-        """The ledger identity's gap at the last snapshot; StoreError names the first model that is missing or not what was written."""
+        """The ledger identity's gap at the last snapshot; StoreError names the first row or model that is not what was written."""
+        if found := self.faults(1):
+            raise StoreError(f"{self._database.name}: {found[0]} from outside; {RESTORE}")
         with self._database.reading() as connection:
             gap = float(connection.execute(select(schema.federation.c.identity_gap)).scalar_one())
             names = sorted(writing.used(connection))
         for name in names:
-            self._check(name)
+            self.check_model(name)
         return gap
 
-    def _check(self, name: str) -> None:
+    def needed(self) -> list[str]:
+        """Digests of all models that something needs, the present one first."""
+        with self._database.reading() as connection:
+            now = str(connection.execute(select(schema.federation.c.digest)).scalar_one())
+            return sorted(writing.used(connection), key=lambda name: (name != now, name))
+
+    def check_model(self, name: str) -> None:
+        """StoreError where a model that is still needed is missing or not what was written."""
         try:
             self._blobs.get(name)
         except StoreError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
 
-from afuic.store.schema import uses
+from afuic.store.schema import doomed, uses
 
 
 def plain(text: str) -> str:
@@ -47,3 +47,16 @@ def unused(connection: Connection, digests: Iterable[str]) -> set[str]:
 def used(connection: Connection) -> set[str]:
     """Every blob that somebody needs."""
     return set(connection.execute(select(uses.c.digest).distinct()).scalars())
+
+
+def doom(connection: Connection, dropped: Iterable[str]) -> set[str]:
+    """Of blobs that have lost a user, those whose files have to go now, with what a killed process had yet to delete.
+
+    They are noted in the same transaction, so that an opening knows them from files that should not be there.
+    """
+    late = set(connection.execute(select(doomed.c.digest)).scalars())
+    going = unused(connection, {*dropped, *late})
+    connection.execute(delete(doomed))
+    if going:
+        connection.execute(insert(doomed), [{"digest": name} for name in sorted(going)])
+    return going
