@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from afuic.certify import envelope
-from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Verification
+from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Recorded, Verification
 from afuic.certify.statement import statement
 from afuic.params import digest
 from afuic.scores import Measured
@@ -84,6 +84,7 @@ FACTS = Facts(
     lost=0,
     purge=PURGE,
     verification=Verification(SCORES, ASKED + 90),
+    record=Recorded(77, hashed(77)),
     software="0.1.0",
 )
 

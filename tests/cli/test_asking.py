@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
@@ -301,3 +302,16 @@ def test_without_the_deploy_extra_the_sentence_says_how_to_get_it(monkeypatch, t
     monkeypatch.delitem(sys.modules, "afuic.service.client", raising=False)
     with pytest.raises(ConfigError, match=r"pip install '\.\[deploy\]'"):
         finding.client(None, None, None, tmp_path)
+
+
+def test_the_audit_is_told_and_exported_whole(service: Running, afuic_cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "MOST_ROWS", 2)
+    for _ in range(3):
+        afuic_cli("erase", "--client", "hospital-1", "--home", "operator", *REASON)
+    assert "POST /v1/requests" in afuic_cli("audit", "--home", "auditor", "--limit", "5")[1]
+    _, told = afuic_cli("audit", "--home", "auditor", "--export", "audit.jsonl")
+    rows = [json.loads(line) for line in Path("audit.jsonl").read_text().splitlines()]
+    assert f"{len(rows)} rows" in told
+    assert len(rows) >= 4
+    assert [row["id"] for row in rows] == sorted({row["id"] for row in rows})
+    assert {"at", "who", "role", "action", "subject", "outcome"} <= set(rows[0])

@@ -12,6 +12,7 @@ from afuic.errors import StoreError
 from afuic.service.app import create_app
 from afuic.service.schemas import Ask
 from afuic.store.book import Book
+from afuic.store.rows import Head
 from tests.service.conftest import SALTED, Service, request
 
 PATIENTS = {"patients": 3, "salted": SALTED}
@@ -279,3 +280,20 @@ def test_a_reason_that_hides_something_or_says_nothing_is_refused(reason: str) -
 
 def test_a_reason_is_kept_in_one_spelling() -> None:
     assert Ask(client="hospital-1", reason=" Zoe\u0308 left ").reason == "Zo\u00eb left"
+
+
+def test_the_audit_is_read_page_by_page(trained: Service):
+    for number in range(7):
+        trained.driver.book.audit(100.0 + number, "operator", "operator", f"act {number}", "", "200")
+    first = trained.get("auditor", "audit?limit=3").json()
+    assert [row["action"] for row in first] == ["act 6", "act 5", "act 4"]
+    then = trained.get("auditor", f"audit?limit=3&before={first[-1]['id']}").json()
+    assert [row["action"] for row in then] == ["act 3", "act 2", "act 1"]
+    assert trained.get("auditor", "audit?before=0").status_code == 422
+
+
+def test_the_status_has_the_records_head(trained: Service):
+    before = trained.driver.book.head()
+    found = trained.get("operator", "status").json()["record"]
+    assert found["links"] >= before.links
+    assert trained.driver.book.holds(Head(**found))

@@ -16,9 +16,8 @@ from afuic.errors import StoreError
 from afuic.protocol import events as ev
 from afuic.store import chain, schema
 from afuic.store.book import Book
-from afuic.store.chain import START, Head
 from afuic.store.database import Database
-from afuic.store.rows import Command
+from afuic.store.rows import NOTHING, Command, Head
 
 from .conftest import Place
 from .little import Little, vector
@@ -176,7 +175,7 @@ def test_check_names_the_row(copied: Path) -> None:
 
 def test_a_heads_place_is_known(book: Book) -> None:
     first = book.head()
-    assert (first.links, Head(0, START)) == (1, Head(0, START))
+    assert (first.links, NOTHING) == (1, NOTHING)
     lived(book)
     now = book.head()
     assert now.links > first.links

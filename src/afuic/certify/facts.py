@@ -116,6 +116,14 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """The chain of the server's records before the certificate: how many links, and the digest of all of them."""
+
+    links: int
+    head: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """All of it. ``number`` and ``previous``: place in the chain; ``covers``: requests that ended with this one; times: seconds since 1970.
 
@@ -142,6 +150,7 @@ class Facts:
     lost: int
     purge: PurgeLike
     verification: Verification | None
+    record: Recorded
     software: str
 
 

@@ -45,6 +45,13 @@ class Part(BaseModel):
     )
 
 
+class Record(Part):
+    """How far the chain of the server's records had come: no record from before can be changed without changing the head."""
+
+    links: Count = Field(description="how many links it had")
+    head: Digest = Field(description="digest of all of them")
+
+
 class Place(Part):
     """Where the certificate stands in its federation's chain."""
 
@@ -52,6 +59,7 @@ class Place(Part):
     agreed: Digest = Field(description="digest of the settings that server and hospitals share")
     number: Count = Field(description="certificates are numbered from 0, without gaps")
     previous: Digest | None = Field(description="digest of certificate number - 1; null for number 0 alone")
+    record: Record
 
 
 class Scope(Part):

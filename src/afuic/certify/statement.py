@@ -78,7 +78,13 @@ def _subject(facts: Facts) -> form.Subject:
 
 def _predicate(facts: Facts, released_at: float) -> form.Predicate:
     return form.Predicate(
-        place=form.Place(federation=facts.federation, agreed=facts.agreed, number=facts.number, previous=facts.previous),
+        place=form.Place(
+            federation=facts.federation,
+            agreed=facts.agreed,
+            number=facts.number,
+            previous=facts.previous,
+            record=form.Record(links=facts.record.links, head=facts.record.head),
+        ),
         request=_request(facts),
         times=_times(facts, released_at),
         models=form.Models(before=_model(facts, facts.before), after=_model(facts, facts.after)),

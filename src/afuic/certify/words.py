@@ -35,6 +35,7 @@ def unreachable(statement: form.Statement) -> list[str]:
 def _what(predicate: form.Predicate) -> Iterator[str]:
     place, request, times, models = predicate.place, predicate.request, predicate.times, predicate.models
     yield f"certificate {place.number} of federation {place.federation}, issued {times.issued} by afuic {predicate.software.version}"
+    yield f"the server's record had {place.record.links} links then, head {place.record.head}"
     yield f"request {request.id} of {request.asked_by}: erase {scope(request.scope)}"
     if request.covers:
         yield f"it includes the requests {', '.join(request.covers)}"

@@ -29,6 +29,7 @@ app.command(epilog='Example: afuic erase --client hospital-3 --reason "left the 
 app.command(epilog="Example: afuic requests r-5f2c81d0a4be --watch")(asking.requests)
 app.command(epilog="Example: afuic status --home federation/operator")(asking.status)
 app.command(epilog="Example: afuic certificate r-5f2c81d0a4be --out certificate.json")(asking.certificate)
+app.command(epilog="Example: afuic audit --export audit.jsonl --home federation/operator")(asking.audit)
 app.add_typer(models.app, name="models")
 app.command(epilog="Example: afuic verify certificate-3.json --key server/certificate.pub --model model-42.safetensors")(
     verifying.verify

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from afuic.service.client import Client
     from afuic.service.schemas import Ask
     from afuic.settings import Site
-    from afuic.store.rows import RequestRow
+    from afuic.store.rows import AuditRow, RequestRow
 
 T = TypeVar("T")
-PAUSE_S = 2.0
+PAUSE_S, MOST_ROWS = 2.0, 1000
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A request's id.")]
 
@@ -223,6 +225,44 @@ def status(server: Server = None, token: TokenFile = None, ca: Authority = None,
     for line in telling.overview(found):
         say(line)
     output().print(telling.clients(found))
+
+
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="At most so many rows, the newest.")] = 100,
+    before: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Only rows older than this one.", show_default="the newest")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all rows there as JSON lines, oldest first.", show_default="print a table"),
+    ] = None,
+    server: Server = None,
+    token: TokenFile = None,
+    ca: Authority = None,
+    home: Home = None,
+) -> None:
+    """Tell who did what through the API, for operators and auditors, or export all of it."""
+    from afuic.cli import telling
+    from afuic.store.files import write_bytes
+
+    with client(server, token, ca, home) as connection:
+        if export is None:
+            output().print(telling.audit(connection.audit(limit, before)))
+            return
+        record = connection.status().record
+        rows = _all_rows(connection, before)
+    lines = [json.dumps(asdict(row), ensure_ascii=False) for row in reversed(rows)]
+    write_bytes(export, "".join(f"{line}\n" for line in lines).encode())
+    typer.echo(f"wrote {export}: {len(rows)} rows; the record had {record.links} links then, head {record.head}")
+
+
+def _all_rows(connection: Client, before: int | None) -> list[AuditRow]:
+    """Page by page, the newest first."""
+    rows: list[AuditRow] = []
+    while page := connection.audit(MOST_ROWS, before):
+        rows += page
+        before = page[-1].id
+    return rows
 
 
 def certificate(

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from afuic.store.rows import RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, RequestRow, Status, VersionRow
+from afuic.text import shown
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 CLIENTS_SHOWN = 8
@@ -96,14 +97,32 @@ def moved(entry: dict[str, Any]) -> str:
 def overview(status: Status) -> list[str]:
     """The federation in a few lines."""
     alive = f"heard {when(status.heartbeat_at)}" if status.heartbeat_at else "never heard"
+    halted = [] if status.halted is None else [f"NO WORK IS HANDED OUT: {shown(status.halted)}"]
     return [
+        *halted,
         f"{status.federation}: version {status.version}, step {status.step}, {status.events} events; server {alive}",
         f"updates: {status.applied} applied, {status.quarantined} quarantined, {status.lost} lost",
         f"ledger: model and contributions differ by {status.identity_gap:.1e} (rounding: below 1e-4)",
         f"disk: {size(status.store_bytes)} used by the store, {size(status.free_bytes)} free",
+        f"record: {status.record.links} links, head {status.record.head}",
+        _checked(status),
         f"requests under way: {', '.join(status.pending) or 'none'}",
         *(f"could not be certified: {request}: {why}" for request, why in status.uncertified.items()),
     ]
+
+
+def _checked(status: Status) -> str:
+    if status.fault is not None:
+        return f"LAST CHECK OF THE STORE: {shown(status.fault)}"
+    return f"models checked: {when(status.checked_at) or 'not yet'}"
+
+
+def audit(rows: Iterable[AuditRow]) -> Table:
+    """A line for each thing done."""
+    table = Table("number", "when", "who", "role", "what", "about", "outcome")
+    for row in rows:
+        table.add_row(str(row.id), when(row.at), *map(shown, (row.who, row.role, row.action, row.subject, row.outcome)))
+    return table
 
 
 def clients(status: Status) -> Table:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from afuic.errors import ConfigError, Denied, ServiceError, Unreachable
 from afuic.service.schemas import KEY, REQUEST_ID, Ask, Problem
 from afuic.settings import LOOPBACK, Access
-from afuic.store.rows import CertificateRow, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, CertificateRow, RequestRow, Status, VersionRow
 
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -67,6 +67,11 @@ class Client:
     def status(self) -> Status:
         """The federation at a glance."""
         return self._parse(self._call("GET", "/v1/status"), Status)
+
+    def audit(self, limit: int, before: int | None = None) -> list[AuditRow]:
+        """Who did what, newest first; ``before``: only what is older than the row of this number."""
+        params = {"limit": limit} | ({} if before is None else {"before": before})
+        return self._parse(self._call("GET", "/v1/audit", params=params), list[AuditRow])
 
     def models(self, limit: int, kept: bool) -> list[VersionRow]:
         """Versions, newest first."""

@@ -71,6 +71,7 @@ Names = Annotated[frozenset[str], Depends(_hospitals)]
 Id = Annotated[str, Path(pattern=REQUEST_ID, description="a request's id")]
 Version = Annotated[int, Path(ge=0, le=MOST_VERSION)]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY, description="the asker's own: asking twice is asking once")]
+Before = Annotated[int | None, Query(ge=1, le=MOST_VERSION, description="only what is older than the row of this number")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many, the newest")]
 
 
@@ -169,11 +170,11 @@ def certificate(id: Id, caller: Who, book: Store) -> CertificateRow:
 
 
 @router.get("/audit")
-def audit(caller: Who, book: Store, limit: Limit = 100) -> list[AuditRow]:
-    """Who did what, newest first."""
+def audit(caller: Who, book: Store, limit: Limit = 100, before: Before = None) -> list[AuditRow]:
+    """Who did what, newest first; ``before``: only what is older than the row of this number, to read on from there."""
     if caller.role == "hospital":
         refuse(403, "the audit is for operators and auditors")
-    return book.audited(limit)
+    return book.audited(limit, before)
 
 
 @router.get("/inbox")

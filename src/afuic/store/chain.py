@@ -19,25 +19,14 @@ from sqlalchemy import Connection, Delete, Engine, Insert, RowMapping, Table, Up
 from sqlalchemy.exc import DBAPIError
 
 from afuic.store import schema
+from afuic.store.rows import NOTHING, Head
 
-START = "sha256:" + "0" * 64
 LOCK_KEY = 0x636861696E
 PAGE = 1000
 MODEL = re.compile(r'"\$params":\s*"(sha256:[0-9a-f]{64})"')
 
 Key = tuple[str, str]
 """A table's name and a row's primary key as JSON."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """How many links there are, and the head of the last."""
-
-    links: int
-    head: str
-
-
-NOTHING = Head(0, START)
 
 
 @dataclass

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from afuic.scores import Measured
-from afuic.store.chain import NOTHING, Head
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,17 @@ class ClientRow:
     task: str | None
     staleness: float | None
     last_at: float | None
+
+
+@dataclass(frozen=True)
+class Head:
+    """How many links the record's chain has (``store.chain``), and the head of the last."""
+
+    links: int
+    head: str
+
+
+NOTHING = Head(0, "sha256:" + "0" * 64)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from afuic.errors import StoreError
 from afuic.params import Params
 from afuic.store import asking, chain, reading, schema, writing
 from afuic.store.blobs import Blobs
-from afuic.store.chain import Head
 from afuic.store.database import RESTORE, Database
 from afuic.store.rows import (
     AuditRow,
     CertificateRow,
     Command,
     ContributionRow,
+    Head,
     PurgeReport,
     QuarantineRow,
     RequestRow,

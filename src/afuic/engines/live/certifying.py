@@ -71,6 +71,7 @@ def facts_of(settings: Server, standing: Standing, request: str) -> Facts:
         lost=opened.losses.get(request, 0),
         purge=purge,
         verification=verification,
+        record=certify.Recorded(**vars(book.head())),
         software=afuic.__version__,
     )
     return _unnamed(facts, ({h.name for h in settings.hospitals} | set(standing.state.clients)) - {row.client})
