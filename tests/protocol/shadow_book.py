@@ -51,6 +51,7 @@ class Ask:
     released: int | None = None
     removes: bool = False
     scrubbed: Vec | None = None
+    unlearned: Owner | None = None
     knew: frozenset[Owner] = frozenset()
     rounds: bool = False
     done: int = 0
@@ -116,6 +117,11 @@ class Book:
         through = frozenset(o for e in self.entries for o in e.knew)
         return through | frozenset(e.owner for e in self.entries if e.owner is not None)
 
+    def refined(self, client: str) -> frozenset[Owner]:
+        """The account of what a client made of the model after its erasure, if there is one."""
+        after = (client, self.epochs[client] + 1)
+        return frozenset({after} if any(e.owner == after for e in self.entries) else ())
+
     @property
     def parts(self) -> int:
         """Clusters that train apart; the model is their mean."""
@@ -153,7 +159,7 @@ class Book:
         if any(a.whole for a in old):
             self.asks[name] = Ask(client, whole, "superseded")
             return
-        gone = frozenset((client, e) for e in range(self.epochs[client] + 1))
+        gone = frozenset((client, e) for e in range(self.epochs[client] + 1)) | self.refined(client)
         direction = sum((e.value for e in self.entries if e.owner in gone), np.zeros_like(self.origin))
         self.asks[name] = Ask(client, whole, "asked", gone, direction, self.clock)
         if self.toy:
@@ -302,13 +308,19 @@ class Book:
         if kind == "afuic-paper" or ask.rounds:
             new = ask.scrubbed if result is None else result
             assert new is not None
+            if not ask.rounds:
+                self._unlearned(ask)
             self._overwrite(ask, new)
         elif kind == "afuic" and ask.scrubbed is not None:
-            assert ask.snapshot is not None
-            self.entries.append(Entry(ask.scrubbed - ask.snapshot, (ask.client, self.epochs[ask.client])))
+            self._unlearned(ask)
         elif kind in {"afuic", "toy"}:
             ask.removes = True
             self._remove(ask.gone)
+
+    def _unlearned(self, ask: Ask) -> None:
+        assert ask.scrubbed is not None
+        assert ask.snapshot is not None
+        self.entries.append(Entry(ask.scrubbed - ask.snapshot, ask.unlearned))
 
     def _remove(self, gone: frozenset[Owner]) -> None:
         left = self._of(gone)
@@ -342,9 +354,10 @@ class Book:
         ask = self.asks[work.request]
         delta = vec(event.delta) if np.any(ask.direction) else np.zeros(2)
         if ask.phase == "guarding":
-            self.entries.append(Entry(delta, knew=self.contributors() | ask.gone))
+            self.entries.append(Entry(delta, (ask.client, work.epoch + ask.whole)))
             return
         assert ask.snapshot is not None
+        ask.unlearned = (ask.client, work.epoch)
         ask.scrubbed = ask.snapshot + delta
         if any(isinstance(e, effects.Released) and e.request == work.request for e in fx):
             self._release(work.request, None)

@@ -53,9 +53,9 @@ BOTH = {"patients": "both", "carriers": {"policy": "project"}, "guard": {"versio
 GOLDEN: dict[str, tuple[Rules, str]] = {
     "afuic": (rules("afuic"), "sha256:7a9f3e424b07cbbb"),
     "afuic-remove": (rules("afuic", {"server_steps": "remove"}), "sha256:11268863e0dff7f1"),
-    "afuic-both": (rules("afuic", BOTH), "sha256:50a18dcb29b24c9c"),
+    "afuic-both": (rules("afuic", BOTH), "sha256:7bad2de349799176"),
     "afuic-buffered": (rules("afuic", buffer=3), "sha256:605c7748ffbb7af1"),
-    "afuic-paper": (rules("afuic-paper"), "sha256:d6fa96e7c3a0ef2c"),
+    "afuic-paper": (rules("afuic-paper"), "sha256:257ea8bbece90a6c"),
     "continue": (rules("continue"), "sha256:aeae2352e4778bea"),
 }
 

@@ -181,7 +181,7 @@ class Federation(RuleBasedStateMachine):
         event = events.EraseRequested(self.now(), f"r{self.asked}", client, patients)
         if client not in self.book.epochs:
             self.refuse(event, UnknownClient)
-        elif client in self.book.erased:
+        elif client in self.book.erased and (patients or not self.book.refined(client)):
             self.refuse(event, AlreadyErased)
         else:
             self.asked += 1

@@ -9,6 +9,7 @@ import torch
 from rule_sets import rules
 from world import World, values, vector
 
+from afuic.errors import AlreadyErased
 from afuic.protocol import effects, events
 
 HEAL = {"steps": 1}
@@ -304,6 +305,71 @@ def test_refinement_at_the_client_follows_the_release() -> None:
     world.unlearn("a", 0, 100)
     # ‖C_a‖ = √5, bound 0.5·√5 = 1.1180: [3, 1] + [1, 0] + [0, 1.1180]
     assert world.model == pytest.approx([4, 1 + 0.5 * 5**0.5])
+
+
+def refined() -> World:
+    """a is removed from [4, 3] and then refines [3, 1] by [0.5, 0.25]; b has trained meanwhile: [3, 1] + [1, 0] + [0.5, 0.25]."""
+    world = two_updates(afuic(client={"bound": 1000.0}))
+    world.erase("r", "a")
+    world.calibrate(0, 0)
+    world.train("b", 2, 0)
+    world.unlearn("a", 0.5, 0.25)
+    assert world.model == [4.5, 1.25]
+    return world
+
+
+def test_what_the_erased_client_refined_is_its_own_and_can_be_erased() -> None:
+    world = refined()
+    assert {n: values(c) for n, c in world.state.ledger.clients.items()} == {"a@1": [0.5, 0.25], "b@0": [4, 1]}
+    assert all(values(s) == [0, 0] for s in world.state.ledger.server.values())
+    assert "a@1" in world.record("r").notes[0]
+    world.erase("r2", "a")
+    assert world.record("r2").gone == ("a@0", "a@1")
+    world.calibrate(0, 0)
+    # [4.5, 1.25] − [0.5, 0.25]; it is not asked to refine once more
+    assert world.model == [4, 1]
+    assert world.state.ledger.contributors() == ("b@0",)
+    assert world.state.task_of("a") is None
+    with pytest.raises(AlreadyErased, match="nothing of it is left"):
+        world.erase("r3", "a")
+
+
+def test_an_erased_client_can_be_erased_again_but_not_its_patients_and_not_for_nothing() -> None:
+    world = refined()
+    with pytest.raises(AlreadyErased):
+        world.erase("r2", "a", patients=2)
+    world.erase("r2", "a")
+    world.withdraw("r2")
+    assert world.model == [4.5, 1.25]
+    assert world.state.clients["a"].erased
+    assert world.state.task_of("a") is None
+
+
+def test_what_a_client_scrubbed_leaves_with_it() -> None:
+    world = two_updates(afuic(patients="both"))
+    world.erase("r", "a", patients=3)
+    world.calibrate(0, 0)
+    world.unlearn("a", -0.5, 0)
+    world.train("a", 2, 2)
+    # [3, 1] + [−0.5, 0] + [1, 1], the last two a's own
+    assert values(world.state.ledger.clients["a@1"]) == [0.5, 1]
+    world.erase("r2", "a")
+    world.calibrate(0, 0)
+    assert world.model == [3, 1]
+
+
+def test_what_overwrites_the_model_for_patients_is_their_clients_as_far_as_it_made_it() -> None:
+    world = two_updates(World(rules("afuic-paper", {"ascent": {"bound": 1000.0}, "guard": NO_GUARD}), "ab"))
+    world.erase("r", "a", patients=3)
+    world.train("b", 2, 0)
+    world.unlearn("a", -0.5, -0.25)
+    assert world.last(effects.Calibrate).purpose == "heal"
+    world.calibrate(0.5, 0)
+    # [4, 3] + [−0.5, −0.25] + healing [0.5, 0]; b's [1, 0] is lost
+    assert world.model == [4, 2.75]
+    # [1, 2] + [−0.5, −0.25] is a's; the server's is what it did itself: healing [0.5, 0] and b's loss −[1, 0]
+    assert {n: values(c) for n, c in world.state.ledger.clients.items()} == {"a@1": [0.5, 1.75], "b@0": [4, 1]}
+    assert {k: values(s) for k, s in world.state.ledger.server.items()} == {("a@0", "a@1", "b@0"): [-0.5, 0]}
 
 
 def test_a_refinement_that_never_comes_holds_nothing_up() -> None:

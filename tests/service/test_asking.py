@@ -6,13 +6,16 @@ import json
 import logging
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from afuic.errors import StoreError
+from afuic.protocol.events import CalibrationDone, ScrubArrived
 from afuic.service.app import create_app
 from afuic.service.schemas import Ask
 from afuic.store.book import Book
 from afuic.store.rows import Head
+from tests.protocol.rule_sets import SETS
 from tests.service.conftest import SALTED, Service, request
 
 PATIENTS = {"patients": 3, "salted": SALTED}
@@ -297,3 +300,20 @@ def test_the_status_has_the_records_head(trained: Service):
     found = trained.get("operator", "status").json()["record"]
     assert found["links"] >= before.links
     assert trained.driver.book.holds(Head(**found))
+
+
+def test_who_refined_the_model_after_its_erasure_can_be_erased_again(trained: Service):
+    trained.driver.rules = SETS["afuic-client"]
+    trained.ask("hospital-1")
+    trained.driver.take_up()
+    driver = trained.driver
+    driver.feed(CalibrationDone(50.0, driver.state.heal.id, dict(driver.state.heal.base)))
+    assert trained.ask("hospital-1", key="again").status_code == 409
+    task = driver.state.task_of("hospital-1")
+    driver.feed(ScrubArrived(51.0, task.id, "hospital-1", {"w": torch.tensor([0.5, 0.0])}))
+    assert trained.get("operator", f"models/{driver.state.version}").json()["contributors"][0] == "hospital-1@1"
+    asked = trained.ask("hospital-1", key="again")
+    assert asked.status_code == 202
+    driver.take_up()
+    driver.feed(CalibrationDone(53.0, driver.state.heal.id, dict(driver.state.heal.base)))
+    assert trained.get("operator", f"models/{driver.state.version}").json()["contributors"] == ["hospital-2@0", "hospital-3@0"]

@@ -12,10 +12,12 @@ from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.store import codec
 
+STATED = effects.Moved | effects.Released | effects.Lost | effects.Booked
+
 
 def lines(arm: str, count: int, event: Event, before: State, after: State, facts: Iterable[Effect]) -> Iterable[dict[str, Any]]:
     """The journal's lines for one event: the event with the digests of its tensors and of the model after it, then facts."""
-    stated = [f for f in facts if isinstance(f, effects.Moved | effects.Released | effects.Lost)]
+    stated = [f for f in facts if isinstance(f, STATED)]
     head = {"arm": arm, "seq": count, "t": event.t, "event": type(event).__name__, **_plain(event)}
     yield {**head, **_fate(facts), **({} if after.model is before.model else {"digest": digest(after.model)})}
     for offset, fact in enumerate(stated, 1):

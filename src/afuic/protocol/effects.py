@@ -108,6 +108,15 @@ class Applied:
 
 
 @dataclass(frozen=True)
+class Booked:
+    """Fact: what a client made of the model by its own unlearning is in it, under ``contributor``; ``norm`` of the change."""
+
+    request: str
+    contributor: str
+    norm: float
+
+
+@dataclass(frozen=True)
 class Buffered:
     """Fact: the update waits for others to form a step."""
 
@@ -161,6 +170,7 @@ Effect = (
     | SetTimer
     | Purge
     | Applied
+    | Booked
     | Buffered
     | Quarantined
     | Lost

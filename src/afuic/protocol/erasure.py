@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from afuic.erase import Ask, Plan
-from afuic.erase.ledger import client_of
+from afuic.erase.ledger import client_of, contributor
 from afuic.errors import AlreadyErased, IllegalEvent, ParamsError
 from afuic.params import add, check_like, clip, norm
 from afuic.protocol import clusters, jobs, releasing, scrubbing, working
@@ -20,7 +20,7 @@ def requested(turn: Turn, event: EraseRequested) -> None:
     client = turn.client(event.client)
     if _repeated(turn, event):
         return
-    if client.erased:
+    if client.erased and (event.patients is not None or not turn.state.refined(event.client)):
         raise AlreadyErased(f"client {event.client!r} has been erased already; nothing of it is left to remove")
     if event.patients is not None and event.patients < 1:
         raise IllegalEvent(f"request {event.request!r} names {event.patients} patients; name at least one")
@@ -75,9 +75,10 @@ def scrubbed(turn: Turn, event: ScrubArrived) -> None:
     assert record.plan.scrub is not None  # noqa: S101 - a scrub task exists only under a plan with a scrub
     delta = clip(event.delta, record.plan.scrub.bound * record.size)
     if record.phase is Phase.SCRUBBING:
-        _after_client(turn, turn.set_record(record.id, scrubbed=add(record.snapshot or task.base, delta)))
+        own = (contributor(task.client, task.epoch),)
+        _after_client(turn, turn.set_record(record.id, scrubbed=add(record.snapshot or task.base, delta), helpers=own))
     else:
-        releasing.refine(turn, record, delta)
+        releasing.refine(turn, record, task.epoch, delta)
     scrubbing.next_work(turn, event.client)
 
 
@@ -143,7 +144,7 @@ def _start_covered_again(turn: Turn, cover: str) -> None:
 
 def _accept(turn: Turn, record: Record) -> None:
     old = [r for r in turn.state.requests.values() if r.client == record.client and not r.phase.terminal]
-    cover = next((r for r in old if r.whole), None)
+    cover = next((r for r in old if r.whole and r.phase.pending), None)
     if cover is not None:
         turn.enter(_as(record, Phase.SUPERSEDED, cover.id), f"covered by {cover.id}")
         return
@@ -162,7 +163,8 @@ def _accept(turn: Turn, record: Record) -> None:
 
 
 def _record(turn: Turn, event: EraseRequested) -> Record:
-    ask = Ask(event.patients is None, turn.client(event.client).online, turn.rules.calibration, event.t)
+    client = turn.client(event.client)
+    ask = Ask(event.patients is None, client.online and not client.erased, turn.rules.calibration, event.t)
     plan = turn.rules.method.plan(ask)
     step = turn.state.steps
     return Record(event.request, event.client, event.patients, event.salted, event.t, _phase(plan), plan, (), 0, step)

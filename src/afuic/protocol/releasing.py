@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from afuic.erase.ledger import contributor
-from afuic.params import Params, add, sub
+from afuic.params import Params, add, norm, sub
 from afuic.protocol import scrubbing
-from afuic.protocol.effects import Lost, Purge, Released, SetTimer
+from afuic.protocol.effects import Booked, Lost, Purge, Released, SetTimer
 from afuic.protocol.requests import PENDING, Phase, Record
 from afuic.protocol.state import Job
 from afuic.protocol.turn import Turn
@@ -33,7 +33,7 @@ def release(turn: Turn, records: list[Record], job: tuple[Job, Params] | None, t
         if record.plan.merge == "replace":
             _overwrite(turn, record, job[1] if job else record.scrubbed)
         elif record.scrubbed is not None and record.snapshot is not None:
-            _book(turn, record, sub(job[1] if job else record.scrubbed, record.snapshot))
+            _book(turn, record, sub(record.scrubbed, record.snapshot), sub(job[1], record.scrubbed) if job else None)
         elif record.plan.remove:
             _subtract(turn, record)
     if job is not None and all(r.plan.remove for r in records):
@@ -54,11 +54,17 @@ def close_windows(turn: Turn) -> None:
             _close(turn, record)
 
 
-def refine(turn: Turn, record: Record, delta: Params) -> None:
-    """Add a client's own unlearning to what has been released."""
-    contained = (*turn.state.ledger.contained(), *record.gone)
-    state = turn.state
-    turn.set(model=add(state.model, delta), ledger=state.ledger.serve(contained, delta), version=state.version + 1)
+def refine(turn: Turn, record: Record, epoch: int, delta: Params) -> None:
+    """Add a client's own unlearning, made in ``epoch``, to what has been released.
+
+    It is booked under the client. One that was erased whole gets an account after its last for it, so that it can be erased again.
+    """
+    name, state = contributor(record.client, epoch + record.whole), turn.state
+    turn.set(model=add(state.model, delta), ledger=state.ledger.contribute(name, delta), version=state.version + 1)
+    turn.emit(Booked(record.id, name, norm(delta)))
+    if record.whole:
+        note = f"the client refined what was released: that is in the model, as {name}, until its erasure is asked for again"
+        turn.set_record(record.id, notes=(*record.notes, note))
     close_windows(turn)
 
 
@@ -76,9 +82,14 @@ def merge_epochs(turn: Turn, record: Record) -> None:
 def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
     if new is None:
         return
-    state = turn.state
-    known, delta = (*state.ledger.contained(), *record.helpers), sub(new, state.model)
-    ledger = state.ledger.overwrite(record.gone, known, delta) if record.whole else state.ledger.serve(known, delta)
+    state, delta = turn.state, sub(new, turn.state.model)
+    ledger = state.ledger
+    if record.plan.procedure is None and record.scrubbed is not None and record.snapshot is not None:
+        own = sub(record.scrubbed, record.snapshot)
+        ledger, delta = ledger.contribute(record.helpers[0], own), sub(delta, own)
+        turn.emit(Booked(record.id, record.helpers[0], norm(own)))
+    known = (*ledger.contained(), *record.helpers)
+    ledger = ledger.overwrite(record.gone, known, delta) if record.whole else ledger.serve(known, delta)
     turn.set(model=new, ledger=ledger, lost=state.lost + record.applied_since)
     if record.plan.procedure is None:
         turn.emit(Lost(record.id, record.applied_since, "the model was overwritten by one unlearned from an older snapshot"))
@@ -86,9 +97,13 @@ def _overwrite(turn: Turn, record: Record, new: Params | None) -> None:
         turn.set_record(other.id, applied_since=0)
 
 
-def _book(turn: Turn, record: Record, delta: Params) -> None:
-    name = contributor(record.client, turn.state.clients[record.client].epoch)
-    turn.set(model=add(turn.state.model, delta), ledger=turn.state.ledger.contribute(name, delta))
+def _book(turn: Turn, record: Record, own: Params, healed: Params | None) -> None:
+    """What the client made is the client's, what healing added to it the server's."""
+    name, ledger = record.helpers[0], turn.state.ledger.contribute(record.helpers[0], own)
+    turn.set(model=add(turn.state.model, own), ledger=ledger)
+    turn.emit(Booked(record.id, name, norm(own)))
+    if healed is not None:
+        turn.set(model=add(turn.state.model, healed), ledger=ledger.serve(ledger.contained(), healed))
 
 
 def _subtract(turn: Turn, record: Record) -> None:

@@ -103,7 +103,7 @@ class Record:
     gone: the contributors to be removed. snapshot: θ when the work on it began; scrubbed: the client's result or the rounds', as a model;
     direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates that overwriting the model now would lose.
     heal_steps: steps that healing took; heal_gap: mean KL to its teacher before and after, in nats. work: its round, while it works in
-    rounds; helpers: whoever has answered in one.
+    rounds; helpers: whoever has answered in one, or has unlearned by itself.
     """
 
     id: str

@@ -142,8 +142,13 @@ class State:
         return [r for r in self.requests.values() if r.phase in phases]
 
     def epochs(self, client: str) -> tuple[Contributor, ...]:
-        """The contributors a client has been so far."""
-        return tuple(contributor(client, e) for e in range(self.clients[client].epoch + 1))
+        """The contributors a client has been so far, and what it refined after its erasure."""
+        return (*(contributor(client, e) for e in range(self.clients[client].epoch + 1)), *self.refined(client))
+
+    def refined(self, client: str) -> tuple[Contributor, ...]:
+        """The account after a client's last, where it refined the model that was released without it; else none."""
+        after = contributor(client, self.clients[client].epoch + 1)
+        return (after,) if after in self.ledger.clients else ()
 
 
 def initial(origin: Params) -> State:

@@ -36,14 +36,18 @@ def against_withdrawing(caller: Caller, row: RequestRow) -> str | None:
     return None
 
 
-def objection(ask: Ask, earlier: Iterable[RequestRow]) -> str | None:
-    """Why asking for it contradicts what was asked before; None where nothing does."""
+def objection(ask: Ask, earlier: Iterable[RequestRow], contributors: Iterable[str]) -> str | None:
+    """Why asking for it contradicts what was asked before; None where nothing does. ``contributors``: those of the newest model.
+
+    A hospital may have refined the model after its erasure: then there is something of it, and it can be erased again.
+    """
+    left = ask.patients is None and any(name.rpartition("@")[0] == ask.client for name in contributors)
     for row in earlier:
         if row.client != ask.client or row.phase in {"withdrawn", "refused"}:
             continue
         if ask.salted is not None and row.salted == ask.salted:
             return f"these patients were asked for before, in request {row.id}; nothing was changed"
-        if row.patients is None and row.phase in {"guarding", "purging", "completed"}:
+        if row.patients is None and row.phase in {"guarding", "purging", "completed"} and not left:
             return f"{ask.client} has been erased as a whole by request {row.id}; nothing of it is left to remove"
     return None
 

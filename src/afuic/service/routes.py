@@ -89,8 +89,9 @@ def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, names: 
     if wanted.client not in names:
         refuse(404, f"{wanted.client}: no hospital of this federation has that name; afuic status lists them")
     command = _command("erase", _id(caller, key), wanted, caller, key)
-    earlier = book.requests()
-    if all(row.id != command.request for row in earlier) and (why := rights.objection(wanted, earlier)):
+    earlier, newest = book.requests(), book.version(book.tip().version)
+    contributors = () if newest is None else newest.contributors
+    if all(row.id != command.request for row in earlier) and (why := rights.objection(wanted, earlier, contributors)):
         refuse(409, why)
     return rights.told(caller, _asked(book, command, response), names)
 
