@@ -133,6 +133,12 @@ class Aggregation(Section):
     staleness: Staleness = Staleness()
     optimizer: Literal["sgd", "adam", "yogi"] = "sgd"
 
+    def unfilled(self, hospitals: int) -> str | None:
+        """Why so many hospitals cannot fill the buffer, each giving one update to a step; None where they can."""
+        if self.rule != "fedbuff" or self.buffer <= hospitals:
+            return None
+        return f"aggregation.buffer = {self.buffer}: a step takes one update of each hospital, and {hospitals} take part; make it smaller"
+
 
 class Clock(Section):
     """The virtual clock. Times in virtual seconds; a median client needs ``sample_s`` for one image, forward and backward."""

@@ -125,10 +125,12 @@ class Server(Section):
     retention: Retention = Retention()
 
     @model_validator(mode="after")
-    def _distinct(self) -> Server:
+    def _consistent(self) -> Server:
         for what, values in (("name", [h.name for h in self.hospitals]), ("node_key", [h.node_key for h in self.hospitals])):
             if len(set(values)) < len(values):
                 raise ValueError(f"hospitals: two have the same {what}")
+        if why := self.federation.aggregation.unfilled(len(self.hospitals)):
+            raise ValueError(f"federation.{why}")
         return self
 
 

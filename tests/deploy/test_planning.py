@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key, load_ssh_public_key
 
-from afuic.config import Config
+from afuic.config import Aggregation, Config
 from afuic.deploy import listing, nginx, pki, planning
 from afuic.errors import ConfigError
 from afuic.service import tokens
@@ -205,3 +205,14 @@ def test_kept_tokens_hold_no_token(made):
         frozenset({"name", "role", "salt", "digest"}),
         frozenset({"name", "role", "hospital", "salt", "digest"}),
     }
+
+
+def test_a_buffer_that_the_hospitals_cannot_fill_is_refused(made, tmp_path):
+    with pytest.raises(ConfigError, match=r"aggregation\.buffer = 3: .* and 2 take part"):
+        planning.agreement(Config(aggregation=Aggregation(rule="fedbuff", buffer=3)), ("a", "b"))
+    text = (made / "federation.toml").read_text()
+    assert text.count('rule = "fedasync"') == 1
+    bad = tmp_path / "federation.toml"
+    bad.write_text(text.replace('rule = "fedasync"', 'rule = "fedbuff"').replace("buffer = 3", "buffer = 30"))
+    with pytest.raises(ConfigError, match=r"federation\.aggregation\.buffer = 30: .* and \d take part; make it smaller"):
+        load(bad, Server)

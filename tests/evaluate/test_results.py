@@ -62,10 +62,12 @@ DOCUMENT: dict[str, Any] = {
     "methods": {"afuic": METHOD},
     "retrained": {
         "runs": 1,
+        "failed": {},
         "phases": {"released": {}, "final": {"accuracy": {"mean": 0.8, "sd": None}}},
         "resurfacing": [{"asr_excess_max": 0.01, "forget_accuracy_max": 0.6}],
         "curves": [[POINT]],
     },
+    "warnings": [],
 }
 
 
@@ -142,7 +144,7 @@ def test_another_schema_version_is_told(tmp_path: Path, values: Any) -> None:
         ("methods.afuic.phases.final.forget_loss", float("nan")),
         ("methods.afuic.updates_lost", -1),
         ("clients.hospital-0.slowness", 0),
-        ("retrained.runs", 0),
+        ("retrained.runs", -1),
         ("requests.0.target_online", "perhaps"),
         ("methods.afuic.surplus", 1),
     ],

@@ -99,6 +99,8 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
         results = experiment.run(config, folder, jobs=jobs or pool.cores(), resume=resume, progress=progress)
     page = pages.write(folder)
     output().print(pages.table(results))
+    for warning in results.warnings:
+        typer.echo(f"afuic: {warning}", err=True)
     if odd := pages.unusable(folder):
         say(f"afuic: {odd}", err=True)
     say(f"report: {page}")

@@ -75,6 +75,8 @@ def slowed(given: Sequence[str], hospitals: tuple[str, ...]) -> dict[str, float]
 def agreement(config: Config, hospitals: tuple[str, ...]) -> Config:
     """The settings that server and hospitals share: those of ``config``, once checked, without what only an experiment has."""
     check_options(config)
+    if why := config.aggregation.unfilled(len(hospitals)):
+        raise ConfigError(why)
     methods = config.methods if len(config.methods) == 1 else ("afuic",)
     partition = config.data.partition.model_copy(update={"clients": len(hospitals)})
     data = config.data.model_copy(update={"trigger": None, "partition": partition})

@@ -22,7 +22,7 @@ from afuic.engines.journaling import lines
 from afuic.engines.laboratory import Laboratory
 from afuic.engines.simulator import Account, Due, Simulator, World
 from afuic.erase import METHODS, configured
-from afuic.errors import ParamsError
+from afuic.errors import AfuicError, ParamsError, RunInterrupted, StoreError
 from afuic.params import Params, digest
 from afuic.protocol import Rules, State, effects, initial
 from afuic.protocol.effects import Effect
@@ -30,11 +30,13 @@ from afuic.protocol.events import Event
 from afuic.protocol.requests import Phase, Record
 from afuic.rng import PathPart
 from afuic.store import codec
-from afuic.store.files import holding, write_json, write_tensors
+from afuic.store.files import holding, read_json, write_json, write_tensors
 from afuic.store.journal import Journal
 
 PREFIX = "prefix"
 CHECKPOINT_TICKS = 5
+FAULTS = (AfuicError, ArithmeticError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+"""What goes wrong with a method or with its numbers: it is the arm's result. What goes wrong with the machine or the store is raised."""
 PATIENCE = 8.0
 
 
@@ -131,7 +133,7 @@ class Run:
         self.just_released = False
 
     def run(self) -> None:
-        """Run or resume to the end and write result.json; an arm that is done is left alone.
+        """Run or resume to the end and write result.json; an arm that is done is left alone. One that fails says why in its result.
 
         What a killed run has left running works on until it notices; it is waited for, so that no two write into one folder.
         """
@@ -147,7 +149,13 @@ class Run:
             self.sim = Simulator(self.lab.rules(self.arm.method), self.lab.fleet, self.worker, world, self._watch)
             if count == 0:
                 self._prepare()
-            self._live()
+            try:
+                self._live()
+                self._end_well()
+            except (StoreError, RunInterrupted):
+                raise
+            except FAULTS as error:
+                self.notes.failed = f"{type(error).__name__}: {error}"
             self._finish()
 
     def _resume(self) -> tuple[World, int]:
@@ -155,7 +163,10 @@ class Run:
             (world, self.notes), extra = codec.load(self.folder / "checkpoint", classes())
             return world, int(extra["count"])
         if self.arm.after is not None:
-            (world, _), _ = codec.load(self.folder.parent / self.arm.after / "checkpoint", classes())
+            past = self.folder.parent / self.arm.after
+            (world, _), _ = codec.load(past / "checkpoint", classes())
+            if (why := read_json(past / "result.json").get("failed")) is not None:
+                self.notes.failed = f"{why} (before the request)"
             rules = self.lab.rules(self.arm.method)
             world.account = Account(server_s=world.account.server_s if rules.ahead is not None else 0.0)
             return own(world, rules) if self.arm.lean else world, 0
@@ -200,10 +211,11 @@ class Run:
         known = self.world.state.requests
         return any(r.request not in known or known[r.request].phase.pending for r in self.requests)
 
-    def _finish(self) -> None:
-        name = "before" if self.arm.past else "final"
+    def _end_well(self) -> None:
         if self.notes.failed is None and self.arm.until != "release":
-            self._measure_phase(name)
+            self._measure_phase("before" if self.arm.past else "final")
+
+    def _finish(self) -> None:
         if self.arm.past:
             self._checkpoint()
         self.journal.sync()

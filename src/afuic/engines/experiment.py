@@ -18,7 +18,7 @@ import torch
 
 from afuic.config import Config, load
 from afuic.engines import origin, pool
-from afuic.engines.arm import Arm, Progress, Run, arms, past_of
+from afuic.engines.arm import PREFIX, Arm, Progress, Run, arms, past_of
 from afuic.engines.description import hospitals, of_others, requested
 from afuic.engines.finished import measured_model, measured_probs, outcome
 from afuic.engines.laboratory import Laboratory, prepare
@@ -37,6 +37,7 @@ __all__ = ["Progress", "recorded_config", "run"]
 RECORD = "config.toml"
 Sink = Callable[[Progress], None]
 GAPS = (*MEASURES, "js_to_retrain")
+IDLE = "give it more time (clock.horizon_s), or make a task shorter (training.steps, training.batch)"
 
 
 def run(
@@ -124,8 +125,7 @@ def _conclude(lab: Laboratory, out: Path, every: tuple[Arm, ...]) -> Results:
 def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
     config = lab.config
     done = {arm.name: outcome(folder, arm.name) for arm in every}
-    references = [arm.name for arm in every if arm.name.startswith("retrain/")]
-    reference = _Reference(folder, references, done)
+    reference = _Reference(folder, [arm.name for arm in every if arm.name.startswith("retrain/")], done)
     methods = {name: _method(lab, folder, name, done, reference) for name in config.methods}
     return Results.model_validate(
         {
@@ -140,16 +140,32 @@ def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
             "clients": hospitals(lab),
             "methods": methods,
             "retrained": reference.document(),
+            "warnings": [*reference.warnings(), *_idle(config, done)],
         }
     )
 
 
-class _Reference:
-    """What the retrained runs say together."""
+def _idle(config: Config, done: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which arms applied no update at all, so that whatever was measured of them says nothing of training."""
+    found = []
+    for name, result in done.items():
+        retrained, past = name.startswith("retrain/"), name.startswith(PREFIX)
+        before = {} if retrained or past else done[past_of(name)]["applied"]
+        applied = sum(count - before.get(client, 0) for client, count in result["applied"].items())
+        if applied <= 0 and result["failed"] is None:
+            when = "before the request" if past else "in retraining" if retrained else "after the request"
+            found.append(f"no update was applied {when} ({name}); {IDLE}")
+    return found
 
-    def __init__(self, folder: Path, names: list[str], done: Mapping[str, dict[str, Any]]) -> None:
-        self.names, self.done = names, done
-        self.probs = {p: [_present(measured_probs(folder, n, p)) for n in names] for p in AFTER}
+
+class _Reference:
+    """What the retrained runs say together that did not fail. ``every``: the names of all."""
+
+    def __init__(self, folder: Path, every: list[str], done: Mapping[str, dict[str, Any]]) -> None:
+        self.every, self.done = every, done
+        self.failed = {name: why for name in every if (why := done[name]["failed"]) is not None}
+        self.names = names = [name for name in every if name not in self.failed]
+        self.probs = {p: [q for n in names if (q := measured_probs(folder, n, p)) is not None] for p in AFTER}
         self.floor = {p: floor(self.probs[p]) for p in AFTER}
         self.runs = {p: [self._run(p, i) for i in range(len(names))] for p in AFTER}
         self.spread = {p: {m: spread([r[m] for r in self.runs[p] if r.get(m) is not None]) for m in GAPS} for p in AFTER}
@@ -184,27 +200,33 @@ class _Reference:
 
     def document(self) -> dict[str, Any] | None:
         """The ``retrained`` part of results.json."""
-        if not self.names:
+        if not self.every:
             return None
         done = [self.done[n] for n in self.names]
         known = {p: {m: s for m, s in self.spread[p].items() if s["mean"] is not None} for p in AFTER}
         return {
             "runs": len(self.names),
+            "failed": self.failed,
             "phases": known,
             "resurfacing": [resurfacing(d["curve"], d["released_t"]) for d in done],
             "curves": [d["curve"] for d in done],
         }
 
+    def warnings(self) -> list[str]:
+        """What is to be said of runs that failed."""
+        left = f"gaps are to the {len(self.names)} that remain" if self.names else "none remains, so there are no gaps"
+        return [f"the retrained model {name} failed ({why}); {left}" for name, why in self.failed.items()]
+
 
 def _method(
     lab: Laboratory, folder: Path, name: str, done: Mapping[str, dict[str, Any]], reference: _Reference
 ) -> dict[str, Any]:
-    arm = reference.names[0] if name == "retrain" else name
+    arm = (*reference.names, *reference.every)[0] if name == "retrain" else name
     found = done[arm]
     past = done[past_of(name)]
-    phases = {"before": past["phases"]["before"], **found["phases"]}
+    phases = {**past["phases"], **found["phases"]}
     if name == "retrain":
-        phases |= {p: reference.mean_phase(p) for p in AFTER}
+        phases |= {p: reference.mean_phase(p) for p in AFTER if reference.names}
     else:
         reference.measure(folder, name, phases)
     retraining = done[reference.names[0]]["latency_s"] if reference.names else None
@@ -236,12 +258,6 @@ def _method(
 def _mean(values: list[float | None]) -> float | None:
     known = [v for v in values if v is not None]
     return float(np.mean(known)) if known else None
-
-
-def _present(probs: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
-    if probs is None:
-        raise StoreError("a retrained reference diverged; lower training.lr or aggregation.lr and run again")
-    return probs
 
 
 torch.set_num_threads(1)

@@ -5,7 +5,9 @@ Everything is derived from the seed and the client's name, so all methods and al
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from afuic.config import Clock
@@ -53,6 +55,25 @@ class Fleet:
     def online(self, client: str, t: float) -> bool:
         """Whether the client can be reached at ``t``."""
         return not any(begin <= t < end for begin, end in self.absences[client])
+
+    def due(
+        self, client: str, number: int, start: float, images: float, bytes_sent: int, bytes_back: int
+    ) -> tuple[float, bool]:
+        """When the client's task ``number``, begun at ``start``, ends (infinite: never), and whether by the client's death."""
+        links = self.link_s(bytes_sent) + self.link_s(bytes_back)
+        seconds = links + self.work_s(client, number, images)
+        share = self.fails(client, number)
+        return self.finish(client, start, seconds if share is None else share * seconds), share is not None
+
+    def updates(self, client: str, until: float, images: float, nbytes: int) -> Iterator[float]:
+        """When each update of a client would arrive that does nothing but train from the beginning to ``until``."""
+        t = 0.0
+        for number in itertools.count():
+            t, died = self.due(client, number, t, images, nbytes, nbytes)
+            if t > until:
+                return
+            if not died:
+                yield t
 
     def fails(self, client: str, number: int) -> float | None:
         """The share of its task ``number`` after which the client dies in it, or None."""

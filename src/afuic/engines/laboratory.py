@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,11 +69,13 @@ def prepare(config: Config, dataset: Dataset | None = None) -> Laboratory:
     horizon = config.clock.horizon_s
     gone = {r.client: r.at * horizon for r in config.requests if not r.target_online}
     patients = withdrawn_patients(config, federation)
+    made = fleet.build(config.clock, config.seed, names, gone)
+    _check_training(config, federation, network, made)
     return Laboratory(
         config=config,
         federation=federation,
         network=network,
-        fleet=fleet.build(config.clock, config.seed, names, gone),
+        fleet=made,
         judge=_judge(config, federation, network, patients),
         patients=patients,
     )
@@ -126,6 +129,34 @@ def _check_requests(config: Config, federation: Federation) -> None:
             )
         if request.patients is None:
             erased[request.client] = number
+
+
+def _check_training(config: Config, federation: Federation, network: Network, made: Fleet) -> None:
+    """ConfigError where it can be foreseen that nothing would be trained."""
+    training = config.training
+    most = max(len(client) for client in federation.clients.values())
+    if training.batch > most:
+        raise ConfigError(
+            f"training.batch = {training.batch}: the largest hospital has {most} training images; make it smaller"
+        )
+    staying = len(federation.clients.keys() - {r.client for r in config.requests if r.patients is None})
+    if why := config.aggregation.unfilled(staying):
+        raise ConfigError(f"{why}, or erase fewer")
+    _check_time(config, network, made)
+
+
+def _check_time(config: Config, network: Network, made: Fleet) -> None:
+    until, images = config.requests[0].at * config.clock.horizon_s, config.training.steps * config.training.batch
+    nbytes = sum(p.numel() * p.element_size() for p in network.module.parameters())
+    wanted = config.aggregation.buffer if config.aggregation.rule == "fedbuff" else 1
+    arrivals = (t for client in made.slowness for t in made.updates(client, until, images, nbytes))
+    found = len(list(itertools.islice(arrivals, wanted)))
+    if found < wanted:
+        raise ConfigError(
+            f"nothing would be trained: {found} updates arrive before the first request at {until:g} virtual s, and a step of the model "
+            f"takes {wanted}; make tasks shorter (training.steps, training.batch), clock.horizon_s longer, or hospitals more often online "
+            f"(clock.online)"
+        )
 
 
 def _salted(seed: int, number: int, ids: tuple[str, ...]) -> str:

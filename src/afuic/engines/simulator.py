@@ -157,15 +157,13 @@ class Simulator:
         self._push(self.world.t + seconds, NORMAL, None, work)
 
     def _at_client(self, work: fx.Train | fx.Unlearn | fx.Perform, images: float, number: int, sent: int = 1) -> None:
-        links = self.fleet.link_s(sent * self.model_bytes) + self.fleet.link_s(self.model_bytes)
-        seconds = links + self.fleet.work_s(work.client, number, images)
-        fails = self.fleet.fails(work.client, number)
-        t = self.fleet.finish(work.client, self.world.t, seconds if fails is None else fails * seconds)
+        nbytes = self.model_bytes
+        t, died = self.fleet.due(work.client, number, self.world.t, images, sent * nbytes, nbytes)
         if not isinstance(work, fx.Train) or clusters.rebuilding(self.rules, self.world.state, work.client):
-            self._count(bytes_moved=(sent + 1) * self.model_bytes)
+            self._count(bytes_moved=(sent + 1) * nbytes)
         if not math.isfinite(t):
             return
-        failed = None if fails is None else ev.TaskFailed(t, work.task, work.client, "the client's process died")
+        failed = ev.TaskFailed(t, work.task, work.client, "the client's process died") if died else None
         self._push(t, NORMAL, failed, None if failed else work)
 
     def _at_server(self, job: fx.Calibrate) -> None:

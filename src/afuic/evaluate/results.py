@@ -143,7 +143,8 @@ class Method(Record):
 class Retrained(Record):
     """The reference: models trained from nothing without the erased data, each from its own initial model."""
 
-    runs: Annotated[int, Field(ge=1)] = Field(description="number of retrained models")
+    runs: Count = Field(description="number of retrained models that did not fail")
+    failed: dict[str, str] = Field({}, description="why each of the others failed, by its name")
     phases: dict[AfterName, dict[str, Spread]] = Field(description="each measure when retraining ended, and at the end")
     resurfacing: tuple[Resurfacing, ...] = Field(description="worst values of each run")
     curves: tuple[tuple[Point, ...], ...] = Field(description="the curve of each run, on the clock of the experiment")
@@ -165,6 +166,9 @@ class Results(Record):
     clients: dict[str, Client] = Field(description="the hospitals by name")
     methods: dict[str, Method] = Field(min_length=1, description="the methods by name, in the order they were asked for")
     retrained: Retrained | None = Field(description="the retrained reference; null when it was not run")
+    warnings: tuple[str, ...] = Field(
+        (), description="what a reader has to know before any number: nothing was trained, for example"
+    )
 
     def to_json(self) -> str:
         """The document as written to results.json, ending in a newline."""

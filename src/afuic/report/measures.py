@@ -44,8 +44,12 @@ DESCRIPTIONS = {
 
 
 def readable(results: Results) -> Results:
-    """The results without figures that would mislead: a release where nothing was erased, the yardstick's gap to itself."""
-    return results.model_copy(update={"methods": {name: _readable(name, found) for name, found in results.methods.items()}})
+    """The results without figures that would mislead: a release where nothing was erased, the yardstick's gap to itself, a yardstick all
+    of whose models failed.
+    """
+    retrained = results.retrained if results.retrained and results.retrained.runs else None
+    methods = {name: _readable(name, found) for name, found in results.methods.items()}
+    return results.model_copy(update={"methods": methods, "retrained": retrained})
 
 
 def _readable(name: str, method: Method) -> Method:
