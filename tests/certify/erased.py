@@ -10,6 +10,7 @@ import torch
 
 from afuic.certify import envelope
 from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Recorded, Verification
+from afuic.certify.limits import SEED
 from afuic.certify.statement import statement
 from afuic.params import digest
 from afuic.scores import Measured
@@ -31,7 +32,7 @@ REQUEST = RequestRow(
     patients=None,
     salted=None,
     reason="Mrs Example asked for it",
-    who="hospital-1",
+    who="hospital:hospital-1",
     asked_at=ASKED,
     phase="purging",
     version_before=41,
@@ -62,7 +63,7 @@ SCORES: Measured = {
     "forget_images": 240,
     "held_out_images": 60,
 }
-GUARANTEE = Guarantee(1.0, 0.01, 0.025, ("convex losses", "a secret seed"))
+GUARANTEE = Guarantee(1.0, 0.01, 0.025, ("convex losses", SEED))
 
 FACTS = Facts(
     federation="eyes",
@@ -86,6 +87,14 @@ FACTS = Facts(
     verification=Verification(SCORES, ASKED + 90),
     record=Recorded(77, hashed(77)),
     software="0.1.0",
+)
+
+
+FORMAL = replace(
+    FACTS,
+    method="sifu",
+    options={"epsilon": 1.0, "delta": 0.01, "sigma": 0.025},
+    done=replace(DONE, how="overwritten", steps_removed=False, guarantee=GUARANTEE),
 )
 
 

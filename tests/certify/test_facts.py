@@ -62,8 +62,12 @@ def test_it_makes_a_certificate() -> None:
     law = rules("afuic", guard={"versions": 0})
     state = erased(law)
     name, source, options = method(law.method)
-    request = replace(FACTS.request, client="a")  # type: ignore[type-var]
-    facts = replace(FACTS, request=request, done=done(state.requests["r"]), books=books(state.ledger, state.version))
+    request = replace(FACTS.request, client="a", who="operator:o")  # type: ignore[type-var]
+    ledger = state.ledger
+    after = replace(FACTS.after, contributors=ledger.contributors(), taught_by=ledger.taught_by())  # type: ignore[type-var]
+    verification = None
+    facts = replace(FACTS, request=request, done=done(state.requests["r"]), verification=verification, after=after)
+    facts = replace(facts, before=replace(FACTS.before, contributors=("a@0", "b@0")), books=books(ledger, FACTS.after.version))  # type: ignore[type-var]
     made = statement(replace(facts, method=name, source=source, options=options))
     assert made["predicate"]["method"]["options"]["guard"]["versions"] == 0
     assert made["predicate"]["evidence"]["procedural"]["removal"]["contributors"] == ["a@0"]

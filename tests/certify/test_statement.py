@@ -9,11 +9,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from erased import DONE, FACTS, GUARANTEE, PURGE, REQUEST, hashed, patients, row
+from erased import DONE, FACTS, FORMAL, PURGE, REQUEST, hashed, patients, row
 
 from afuic.certify import form
 from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts
+from afuic.certify.limits import SEED
 from afuic.certify.statement import parse, statement
 from afuic.errors import CertificateError
 
@@ -25,10 +26,12 @@ CASES: dict[str, Facts] = {
     "whole": FACTS,
     "patients": patients(FACTS),
     "away": replace(FACTS, verification=None),
-    "formal": replace(FACTS, done=replace(DONE, how="overwritten", guarantee=GUARANTEE)),
-    "nothing": replace(FACTS, done=replace(DONE, how="nothing", healing=None, steps_removed=False)),
-    "scrubbed": replace(patients(FACTS), done=replace(DONE, how="unlearned at the hospital", notes=("late\nanswer",))),
-    "restarted": replace(FACTS, done=replace(DONE, how="restarted", healing=None)),
+    "formal": FORMAL,
+    "nothing": replace(FACTS, method="continue", done=replace(DONE, how="nothing", healing=None, steps_removed=False)),
+    "scrubbed": replace(
+        patients(FACTS), done=replace(DONE, how="unlearned at the hospital", steps_removed=False, notes=("late\nanswer",))
+    ),
+    "restarted": replace(FACTS, method="retrain", done=replace(DONE, how="restarted", healing=None)),
     "later": replace(FACTS, number=3, previous=hashed(33)),
 }
 
@@ -81,7 +84,8 @@ def test_what_is_missing_is_none_and_said() -> None:
 def test_a_teacher_that_knew_the_data_is_named() -> None:
     assert of(FACTS)["evidence"]["procedural"]["removal"]["throughTeacher"] == ["hospital-1@0"]
     assert any("its teacher knew" in line for line in of(FACTS)["doesNotProve"])
-    clean = replace(FACTS, after=row(42, {}, ("hospital-2@0",)))
+    books = replace(FACTS.books, lines=FACTS.books.lines[:2])
+    clean = replace(FACTS, after=row(42, {}, ("hospital-2@0",)), books=books)
     assert of(clean)["evidence"]["procedural"]["removal"]["throughTeacher"] == []
 
 
@@ -106,7 +110,7 @@ def test_a_method_that_removes_nothing_says_so() -> None:
 
 def test_a_formal_statement_comes_with_what_it_rests_on() -> None:
     found = of(CASES["formal"])["evidence"]["formal"]
-    assert (found["epsilon"], found["delta"], found["restsOn"]) == (1.0, 0.01, ["convex losses", "a secret seed"])
+    assert (found["epsilon"], found["delta"], found["restsOn"]) == (1.0, 0.01, ["convex losses", SEED])
     assert any("nobody checked" in line for line in of(CASES["formal"])["doesNotProve"])
 
 
@@ -127,12 +131,14 @@ REFUSED: dict[str, tuple[Facts, str]] = {
     "salt": (replace(FACTS, request=replace(REQUEST, patients=2)), "salted digest"),
     "other": (replace(FACTS, done=replace(DONE, gone=("hospital-2@0",))), "another hospital is named"),
     "kept": (
-        replace(FACTS, request=replace(REQUEST, client="hospital-2"), done=replace(DONE, gone=("hospital-2@0",))),
+        replace(
+            FACTS, request=replace(REQUEST, client="hospital-2", who="operator:o"), done=replace(DONE, gone=("hospital-2@0",))
+        ),
         "still in the sum",
     ),
     "order": (replace(FACTS, before=row(42, {}, ("hospital-1@0",))), "does not follow"),
     "nan": (replace(FACTS, done=replace(DONE, norm=float("nan"))), "finite"),
-    "name": (replace(FACTS, federation="eyes\x1b[2J"), "match pattern"),
+    "name": (replace(FACTS, federation="eyes\x1b[2J"), r"holds U\+001B"),
 }
 
 

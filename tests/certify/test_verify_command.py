@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from erased import BEFORE, DONE, FACTS, GUARANTEE, RELEASED, patients, signed
+from erased import BEFORE, DONE, FACTS, FORMAL, RELEASED, patients, signed
 from typer.testing import CliRunner
 
 from afuic.certify import envelope, words
@@ -168,8 +168,8 @@ CASES: dict[str, tuple[Facts, str]] = {
     "away": (replace(FACTS, verification=None), "empirical: no scores from the hospital"),
     "scores": (FACTS, "erased images scored: 240"),
     "formal": (
-        replace(FACTS, done=replace(DONE, how="overwritten", guarantee=GUARANTEE)),
-        "epsilon 1 and delta 0.01, only if there are convex losses; a secret seed",
+        FORMAL,
+        "epsilon 1 and delta 0.01, only if there are convex losses; a noise whose seed",
     ),
     "none": (FACTS, "formal: none"),
     "clock": (replace(FACTS, fenced_at=FACTS.fenced_at - 3600), "out of order"),

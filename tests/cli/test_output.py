@@ -17,12 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Group
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
 from afuic.cli import app, telling, watching
-from afuic.cli.common import PlainConsole, dump, output, say
+from afuic.cli.common import PlainConsole, PlainTable, dump, output, say
 from afuic.errors import StoreError
 from afuic.store.rows import ClientRow, RequestRow, Status, VersionRow
 from afuic.text import PlainLog, hidden, log_to
@@ -60,7 +59,17 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
-PRINTS = {"print", "typer.echo", "typer.secho", "click.echo", "click.secho", "Console", "rich.print", "Text.from_markup"}
+PRINTS = {
+    "Table",
+    "print",
+    "typer.echo",
+    "typer.secho",
+    "click.echo",
+    "click.secho",
+    "Console",
+    "rich.print",
+    "Text.from_markup",
+}
 WRITES = {"sys.stdout.write", "sys.stderr.write"}
 LOGS = {"logging.basicConfig", "logging.StreamHandler", "logging.Formatter", "logging.FileHandler"}
 
@@ -143,7 +152,7 @@ def test_no_table_or_line_hides_anything(asked: RequestRow, version: VersionRow,
     "text", ["[red]x[/red]", "[link=http://a.b]c[/link]", "[/]", ":smile:", "[bold", "[@click=app.quit()]x[/]"]
 )
 def test_nothing_is_markup(text: str) -> None:
-    table = Table(text)
+    table = PlainTable(text)
     table.add_row(text)
     assert printed(table, text).count(text) == 3
     assert "http" not in text or "\x1b]8" not in printed(table, force_terminal=True)
@@ -160,6 +169,15 @@ def test_lines_cannot_be_forged() -> None:
     with redirect_stdout(out):
         say("reason: a\nr-2: completed", "next")
     assert out.getvalue() == "reason: a\\x0ar-2: completed\nnext\n"
+
+
+def test_a_cell_cannot_forge_a_row_and_a_heading_may_have_two_lines() -> None:
+    table = PlainTable("latency\n(of retrain)")
+    table.add_row("r-1\nr-2")
+    shown = printed(table)
+    assert "latency" in shown.splitlines()[1]
+    assert "r-1\\x0ar-2" in shown
+    assert "\\x0a(of" not in shown
 
 
 def test_errors_show_what_they_quote(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ in the certificate: nothing is filled in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from afuic.certify import limits
 from afuic.certify.form import How
 from afuic.scores import Measured
 
@@ -104,13 +106,15 @@ class Books:
 
 @dataclass(frozen=True)
 class Done:
-    """What the protocol did. ``gone``: contributors erased; ``norm``: of what they had put in; ``healing``: steps, gap before and after."""
+    """What the protocol did. ``gone``: contributors erased; ``norm``: of what they had put in; ``healing``: steps, gap before and after,
+    each None where it was not measured.
+    """
 
     how: How
     gone: tuple[str, ...]
     norm: float
     steps_removed: bool
-    healing: tuple[int, float, float] | None
+    healing: tuple[int, float | None, float | None] | None
     guarantee: Guarantee | None
     notes: tuple[str, ...]
 
@@ -166,10 +170,15 @@ def books(ledger: Ledger, version: int) -> Books:
 
 def done(record: Record) -> Done:
     """What became of a request, from the core's own record of it; its tensors are not needed and may be gone."""
-    gap = record.heal_gap
-    healing = None if record.heal_steps is None or gap is None else (record.heal_steps, gap[0], gap[1])
-    plan = record.plan
-    return Done(how(plan), record.gone, record.size, plan.answer, healing, _guarantee(plan), record.notes)
+    plan, (before, after) = record.plan, record.heal_gap or (None, None)
+    healing = None if record.heal_steps is None else (record.heal_steps, _gap(before), _gap(after))
+    steps_removed = plan.merge == "restart" or (plan.remove and plan.answer)
+    return Done(how(plan), record.gone, record.size, steps_removed, healing, _guarantee(plan), record.notes)
+
+
+def _gap(nats: float | None) -> float | None:
+    """None as well where a model gave no numbers: that must not prevent the certificate."""
+    return max(nats, 0.0) if nats is not None and math.isfinite(nats) else None
 
 
 def how(plan: Plan) -> How:
@@ -188,15 +197,9 @@ def method(configured: Configured) -> tuple[str, str, dict[str, Any]]:
     return configured.method.name, configured.method.source, configured.options.model_dump(mode="json")
 
 
-SEED = (
-    "a noise whose seed nobody learns: afuic derives it from the federation's seed, which every hospital knows, so that the statement"
-    " does not hold towards the hospitals"
-)
-
-
 def _guarantee(plan: Plan) -> Guarantee | None:
     """What the plan that was carried out (not one that it fell back from) claims; nothing once Φ has been shown the trigger."""
     found = getattr(plan.procedure, "guarantee", None)
     if found is None or plan.oracle:
         return None
-    return Guarantee(found.epsilon, found.delta, found.sigma, (*(s.strip() for s in found.rests_on.split(";")), SEED))
+    return Guarantee(found.epsilon, found.delta, found.sigma, (*(s.strip() for s in found.rests_on.split(";")), limits.SEED))

@@ -8,27 +8,67 @@ is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
+from afuic.certify import agreement
 from afuic.certify.canonical import canonical, sha256
 from afuic.scores import Measured
+from afuic.settings import NAME
+from afuic.text import HIDDEN_CLASS, visible
 
 STATEMENT = "https://in-toto.io/Statement/v1"
+MOST = 2**53
+"""The largest whole number: beyond, readers in other languages round."""
 PREDICATE = "urn:afuic:erasure:v2"
+LARGEST = 1e300
 EARLIER = "urn:afuic:erasure:v1"
 """The form before the first release: nobody has certificates of it that count, and none is read."""
+SEEN: dict[str, JsonValue] = {"pattern": f"^[^{HIDDEN_CLASS}]+$"}
+
+
+def _plain(text: str) -> str:
+    if visible(text) != text:
+        raise ValueError("is not in Unicode's composed form, or has blanks at its ends")
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"there is no such moment as {text}") from None
+    return text
+
+
+def _bounded(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    waiting: list[Any] = [options]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            waiting += [*value, *value.values()] if isinstance(value, dict) else value
+        elif isinstance(value, str):
+            visible(value)
+        elif isinstance(value, int | float) and not abs(value) <= (LARGEST if isinstance(value, float) else 2**64):
+            raise ValueError("holds a number that no option can be")
+    return options
+
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-Utc = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1, max_length=2000, json_schema_extra=SEEN), AfterValidator(_plain)]
+Title = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=SEEN), AfterValidator(_plain)]
+Name = Annotated[str, Field(pattern=NAME)]
+RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+Asker = Annotated[str, Field(pattern=rf"^(operator|hospital)(:{NAME[1:-1]})?$")]
+Contributor = Annotated[str, Field(pattern=rf"^{NAME[1:-1]}@(0|[1-9][0-9]{{0,8}})$")]
+Release = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){1,3}[0-9a-z.+-]{0,40}$")]
+Utc = Annotated[str, Field(pattern=r"^20[2-9][0-9](-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$"), AfterValidator(_moment)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
 Nats = Annotated[float, Field(ge=0)]
 How = Literal["subtracted", "overwritten", "restarted", "unlearned at the hospital", "nothing"]
-TAKEN_OUT = frozenset({"subtracted", "overwritten", "restarted"})
-"""Ways after which nothing of the erased is in the sum under their name."""
 Steps = Literal["removed", "kept"]
 
 
@@ -55,7 +95,7 @@ class Record(Part):
 class Place(Part):
     """Where the certificate stands in its federation's chain."""
 
-    federation: Text = Field(description="name of the federation")
+    federation: Title = Field(description="name of the federation")
     agreed: Digest = Field(description="digest of the settings that server and hospitals share")
     number: Count = Field(description="certificates are numbered from 0, without gaps")
     previous: Digest | None = Field(description="digest of certificate number - 1; null for number 0 alone")
@@ -65,9 +105,9 @@ class Place(Part):
 class Scope(Part):
     """What was to be erased: a whole hospital, or a group of its patients by salted digest and count."""
 
-    hospital: Text = Field(description="name of the hospital")
+    hospital: Name = Field(description="name of the hospital")
     whole: bool = Field(description="everything that it contributed, and it takes part no more")
-    patients: Annotated[int, Field(ge=1)] | None = Field(description="how many patients; null: the whole hospital")
+    patients: Annotated[int, Field(ge=1, le=10**9)] | None = Field(description="how many patients; null: the whole hospital")
     salted: Digest | None = Field(
         description="salted digest of their identifiers; hospital alone holds the salt and the identifiers"
     )
@@ -76,10 +116,12 @@ class Scope(Part):
 class Request(Part):
     """The request that was fulfilled."""
 
-    id: Text = Field(description="identifier of the request")
+    id: RequestId = Field(description="identifier of the request")
     scope: Scope
-    asked_by: Text = Field(description="name of the token that asked; no person's name belongs there")
-    covers: tuple[Text, ...] = Field(description="requests of the same hospital that this one included and that ended with it")
+    asked_by: Asker = Field(description="role and name of the token that asked; no person's name belongs there")
+    covers: tuple[RequestId, ...] = Field(
+        description="sorted; requests of the same hospital that this one included and that ended with it"
+    )
 
 
 class Times(Part):
@@ -96,7 +138,7 @@ class Times(Part):
 class Named(Part):
     """Contributors, hospital@epoch: those of the request's hospital by name, the others counted. A certificate names nobody else."""
 
-    own: tuple[Text, ...] = Field(description="contributors of the request's hospital, sorted")
+    own: tuple[Contributor, ...] = Field(description="contributors of the request's hospital, sorted")
     others: Count = Field(description="how many contributors of other hospitals")
 
     @model_validator(mode="after")
@@ -126,16 +168,16 @@ class Models(Part):
 class Method(Part):
     """The erasure method and every one of its options."""
 
-    name: Text
+    name: Name
     source: Text = Field(description="where the method comes from")
-    options: dict[str, JsonValue]
+    options: Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
 
 
 class Software(Part):
     """What says that it did this."""
 
     name: Literal["afuic"]
-    version: Text
+    version: Release
 
 
 class Fence(Part):
@@ -148,12 +190,12 @@ class Removal(Part):
     """What was taken out of the model, and how."""
 
     how: How
-    contributors: tuple[Text, ...] = Field(description="contributors that were erased, hospital@epoch")
+    contributors: tuple[Contributor, ...] = Field(min_length=1, description="contributors that were erased, hospital@epoch")
     norm: Annotated[float, Field(ge=0)] = Field(description="Euclidean norm of what they had put into the model, at the fence")
     server_steps: Steps = Field(
         description="what became of the server's own earlier steps whose teachers had learned from them"
     )
-    through_teacher: tuple[Text, ...] = Field(
+    through_teacher: tuple[Contributor, ...] = Field(
         description="of these, whoever a teacher in the released model's healing had learned from"
     )
     updates_lost: Count = Field(description="updates of the others that the removal cost")
@@ -180,14 +222,14 @@ class Healing(Part):
     """How healing went: mean KL divergence to the model before the removal, on the server's own held-out images."""
 
     steps: Count
-    gap_before: Nats
-    gap_after: Nats
+    gap_before: Nats | None = Field(description="null: not measured")
+    gap_after: Nats | None = Field(description="null: not measured")
 
 
 class Scores(Part):
     """What the erased hospital measured with the released model on its own images; numbers only."""
 
-    hospital: Text
+    hospital: Name
     numbers: Measured
 
     @model_validator(mode="after")
@@ -262,21 +304,9 @@ class Predicate(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Predicate:
-        scope, removal = self.request.scope, self.evidence.procedural.removal
-        _agrees((self.place.number == 0) == (self.place.previous is None), "number 0, and it alone, has no previous one")
-        _agrees(scope.whole == (scope.patients is None) == (scope.salted is None), "patients have a count and a salted digest")
-        _agrees(self.models.before.version < self.models.after.version, "the released version does not follow the one before")
-        erased, left = set(removal.contributors), {*self.ledger.direct(), *self.models.after.contributors.own}
-        _agrees(self._named() <= {scope.hospital}, "another hospital is named")
-        _agrees(removal.how not in TAKEN_OUT or not erased & left, "what was taken out is still in the sum")
+        for contradiction in agreement.contradictions(self):
+            raise ValueError(contradiction)
         return self
-
-    def _named(self) -> set[str]:
-        """Hospitals whose contributors are named."""
-        lists = [found for model in (self.models.before, self.models.after) for found in (model.contributors, model.taught_by)]
-        lists += [entry.names for entry in self.ledger.entries]
-        erased = self.evidence.procedural.removal.contributors
-        return {name.rpartition("@")[0] for name in (*erased, *(name for found in lists for name in found.own))}
 
 
 class Subject(Part):
@@ -297,7 +327,9 @@ class Statement(Part):
     @model_validator(mode="after")
     def _about(self) -> Statement:
         named = "sha256:" + self.subject[0].digest.get("afuicParams", "")
-        _agrees(named == self.predicate.models.after.digest, "the subject is not the released model")
+        after, place = self.predicate.models.after, self.predicate.place
+        name = f"{place.federation}/model/{after.version}"
+        _agrees((self.subject[0].name, named) == (name, after.digest), "the subject is not the released model")
         return self
 
     def document(self) -> dict[str, Any]:

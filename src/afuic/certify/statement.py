@@ -13,6 +13,7 @@ from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts, VersionLike
 from afuic.document import parse_json
 from afuic.errors import CertificateError, JsonError
+from afuic.text import normal, shown
 
 
 def statement(facts: Facts) -> dict[str, Any]:
@@ -26,14 +27,17 @@ def statement(facts: Facts) -> dict[str, Any]:
             f"{facts.request.id}: no model without the data has been released; there is nothing to certify yet"
         )
     try:
-        return form.Statement(
+        made = form.Statement(
             type="https://in-toto.io/Statement/v1",
             subject=(_subject(facts),),
             predicate_type="urn:afuic:erasure:v2",
             predicate=_predicate(facts, facts.request.released_at),
         ).document()
-    except ValidationError as error:
-        raise CertificateError(f"{facts.request.id}: not to be certified, {fault(error)}") from None
+        canonical(made)
+    except (ValueError, OverflowError) as error:
+        why = fault(error) if isinstance(error, ValidationError) else str(error)
+        raise CertificateError(f"{facts.request.id}: not to be certified, {why}") from None
+    return made
 
 
 def parse(payload: bytes) -> form.Statement:
@@ -61,9 +65,9 @@ def _of_this_form(values: Any) -> None:
 
 def fault(error: ValidationError) -> str:
     """The first thing that is wrong, and where."""
-    item = error.errors()[0]
-    place = ".".join(str(part) for part in item["loc"])
-    return f"{place + ': ' if place else ''}{item['msg'].removeprefix('Value error, ')}"
+    item = error.errors(include_input=False, include_url=False)[0]
+    place = shown(".".join(str(part) for part in item["loc"]))[:200]
+    return f"{place + ': ' if place else ''}{shown(item['msg'].removeprefix('Value error, '))[:500]}"
 
 
 def utc(seconds: float) -> str:
@@ -77,6 +81,8 @@ def _subject(facts: Facts) -> form.Subject:
 
 
 def _predicate(facts: Facts, released_at: float) -> form.Predicate:
+    request, times = _request(facts), _times(facts, released_at)
+    evidence = form.Evidence(procedural=_procedural(facts), empirical=_empirical(facts), formal=_formal(facts))
     return form.Predicate(
         place=form.Place(
             federation=facts.federation,
@@ -85,22 +91,22 @@ def _predicate(facts: Facts, released_at: float) -> form.Predicate:
             previous=facts.previous,
             record=form.Record(links=facts.record.links, head=facts.record.head),
         ),
-        request=_request(facts),
-        times=_times(facts, released_at),
+        request=request,
+        times=times,
         models=form.Models(before=_model(facts, facts.before), after=_model(facts, facts.after)),
         ledger=_ledger(facts),
-        method=form.Method(name=facts.method, source=_line(facts.source), options=dict(facts.options)),
+        method=form.Method(name=facts.method, source=_line(facts.source), options=_visible(dict(facts.options))),
         software=form.Software(name="afuic", version=facts.software),
-        evidence=form.Evidence(procedural=_procedural(facts), empirical=_empirical(facts), formal=_formal(facts)),
-        unreachable=tuple(map(_line, limits.unreachable(facts))),
-        does_not_prove=limits.does_not_prove(facts),
+        evidence=evidence,
+        unreachable=limits.unreachable(map(_line, facts.purge.unreachable)),
+        does_not_prove=limits.does_not_prove(request.scope, times, evidence),
     )
 
 
 def _request(facts: Facts) -> form.Request:
     asked = facts.request
     scope = form.Scope(hospital=asked.client, whole=asked.patients is None, patients=asked.patients, salted=asked.salted)
-    return form.Request(id=asked.id, scope=scope, asked_by=_line(asked.who), covers=facts.covers)
+    return form.Request(id=asked.id, scope=scope, asked_by=asked.who, covers=tuple(sorted(facts.covers)))
 
 
 def _times(facts: Facts, released_at: float) -> form.Times:
@@ -172,5 +178,12 @@ def _formal(facts: Facts) -> Any:
 
 
 def _line(text: str) -> str:
-    """Text from outside on one line, without control characters, of a bounded length."""
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())[:1000] or "(nothing)"
+    """Text from outside on one line that hides nothing, of a bounded length."""
+    return normal(shown(" ".join(text.split()))[:1000])[:1000].strip() or "(nothing)"
+
+
+def _visible(value: Any) -> Any:
+    """The same value with nothing hidden in its texts."""
+    if isinstance(value, dict):
+        return {shown(str(key)): _visible(part) for key, part in value.items()}
+    return [*map(_visible, value)] if isinstance(value, list | tuple) else shown(value) if isinstance(value, str) else value

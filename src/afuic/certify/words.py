@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from afuic.certify import form
+from afuic.certify import form, limits
 from afuic.scores import MEANING
 
 HOW = {
@@ -40,7 +40,7 @@ def _what(predicate: form.Predicate) -> Iterator[str]:
     if request.covers:
         yield f"it includes the requests {', '.join(request.covers)}"
     yield f"asked {times.asked}, fenced {times.fenced}, released {times.released}, purged {times.purged}"
-    if not times.asked <= times.fenced <= times.released <= times.issued:
+    if not limits.in_order(times):
         yield "these times are out of order: the server's clock was set meanwhile"
     yield f"model before: version {models.before.version}, {models.before.digest}"
     yield f"model released: version {models.after.version}, {models.after.digest}"
@@ -70,16 +70,19 @@ def _procedural(predicate: form.Predicate) -> Iterator[str]:
 def _empirical(predicate: form.Predicate) -> Iterator[str]:
     found = predicate.evidence.empirical
     if isinstance(found.healing, form.Healing):
-        yield (
-            f"empirical: healed in {found.healing.steps} steps, from {found.healing.gap_before:.4g} to {found.healing.gap_after:.4g} nats"
-            " from the model before"
-        )
+        yield f"empirical: healed in {found.healing.steps} steps, {_gap(found.healing)}"
     if not isinstance(found.scores, form.Scores):
         yield "empirical: no scores from the hospital"
         return
     yield f"empirical: {found.scores.hospital} scored the released model on its own images"
     for name, value in dict(found.scores.numbers).items():
         yield f"empirical: {MEANING[name]}: {value:.6g}"
+
+
+def _gap(healing: form.Healing) -> str:
+    if healing.gap_before is None or healing.gap_after is None:
+        return "how far from the model before was not measured"
+    return f"from {healing.gap_before:.4g} to {healing.gap_after:.4g} nats from the model before"
 
 
 def _formal(predicate: form.Predicate) -> Iterator[str]:

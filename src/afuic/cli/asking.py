@@ -251,9 +251,9 @@ def audit(
             return
         record = connection.status().record
         rows = _all_rows(connection, before)
-    lines = [json.dumps(asdict(row), ensure_ascii=False) for row in reversed(rows)]
+    lines = [json.dumps(asdict(row)) for row in reversed(rows)]
     write_bytes(export, "".join(f"{line}\n" for line in lines).encode())
-    typer.echo(f"wrote {export}: {len(rows)} rows; the record had {record.links} links then, head {record.head}")
+    say(f"wrote {export}: {len(rows)} rows; the record had {record.links} links then, head {record.head}")
 
 
 def _all_rows(connection: Client, before: int | None) -> list[AuditRow]:

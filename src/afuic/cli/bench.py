@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.table import Table
 
-from afuic.cli.common import SETTINGS, Jobs, Overrides, errors, output, say, tell_gpu
+from afuic.cli.common import SETTINGS, Jobs, Overrides, PlainTable, errors, output, say, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def list_() -> None:
     from afuic.bench.suites import SUITES
     from afuic.bench.variants import rows
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = PlainTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("suite", "what it asks"):
         table.add_column(name, no_wrap=name == "suite")
     for name in ("cases", "rows", "seeds", "references"):

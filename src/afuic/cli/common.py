@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from afuic.errors import ConfigError, extra
@@ -57,15 +58,27 @@ def dump(document: str) -> None:
     typer.echo(shown(document, "\n\t"), nl=not document.endswith("\n"))
 
 
+class PlainTable(Table):
+    """A table whose every cell is one line of what may be text from outside."""
+
+    def add_row(self, *cells: Any, **how: Any) -> None:
+        """A row; a text in it stays on its line."""
+        super().add_row(*(shown(cell) if isinstance(cell, str) else cell for cell in cells), **how)
+
+
 class PlainConsole(Console):
-    """Tables and bars of text as it is: nothing in it is markup, a link or a picture, and nothing hides."""
+    """Tables and bars of text as it is: nothing in it is markup, a link or a picture, and nothing hides. A text alone is a line."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
+    def print(self, *things: Any, **how: Any) -> None:
+        """Texts and tables."""
+        super().print(*(shown(thing) if isinstance(thing, str) else thing for thing in things), **how)
+
     def render_str(self, text: str, **how: Any) -> Text:
-        """Text that has been measured after its hidden characters were shown."""
-        return super().render_str(shown(text), **how)
+        """Text that is measured after what hides in it was shown; the line ends of a heading or a cell are the table's own."""
+        return super().render_str(shown(text, "\n"), **how)
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Whatever else is shown, such as a bar's own texts."""

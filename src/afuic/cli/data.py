@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from afuic.cli.common import SETTINGS, complete_data, errors, output, say
+from afuic.cli.common import SETTINGS, PlainTable, complete_data, errors, output, say
 
 app = typer.Typer(help="List, fetch and import data sets.", **SETTINGS)
 
@@ -18,7 +17,7 @@ def list_() -> None:
     """List the registered data sets: images, classes, licence, checksum, and whether they are in the cache."""
     from afuic.data import catalogue
 
-    table = Table("name", "train", "val", "test", "classes", "licence", "md5", "cached", "what it shows")
+    table = PlainTable("name", "train", "val", "test", "classes", "licence", "md5", "cached", "what it shows")
     for entry in catalogue():
         counts = (str(count) for count in (*entry.n, len(entry.classes)))
         table.add_row(entry.name, *counts, entry.licence, entry.md5, "yes" if entry.cached() else "", entry.description)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from afuic.cli.common import SETTINGS, Overrides, Source, complete_method, dump, load, output, say
+from afuic.cli.common import SETTINGS, Overrides, PlainTable, Source, complete_method, dump, load, output, say
 from afuic.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def methods(
     from afuic.erase import METHODS
 
     if name is None:
-        table = Table("method", "target online", "what it does", "source")
+        table = PlainTable("method", "target online", "what it does", "source")
         for method in METHODS.values():
             table.add_row(method.name, "needed" if method.needs_target else "not needed", method.summary, method.source)
         output().print(table)
@@ -80,7 +80,7 @@ def methods(
 
 
 def _table(rows: list[tuple[str, str, str, str]]) -> Table:
-    table = Table("option", "default", "values", "meaning")
+    table = PlainTable("option", "default", "values", "meaning")
     for row in rows:
         table.add_row(*row)
     return table

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from afuic.cli.common import Folder, Jobs, Overrides, Source, complete_method, errors, load, output, say, tell_gpu
+from afuic.cli.common import Folder, Jobs, Overrides, PlainTable, Source, complete_method, errors, load, output, say, tell_gpu
 from afuic.errors import ConfigError, RunInterrupted, StoreError
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def replay(
 
     with following(errors()) as progress:
         arms = replayed(folder, methods=tuple(method or ()), jobs=jobs or pool.cores(), progress=progress)
-    table = Table("arm", "events", "recorded", "replayed", "")
+    table = PlainTable("arm", "events", "recorded", "replayed", "")
     for arm in arms:
         verdict = "same" if arm.same else arm.problem or "differs"
         table.add_row(arm.arm, str(arm.events), _short(arm.expected), _short(arm.digest), verdict)

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from afuic.cli.common import PlainTable
 from afuic.store.rows import AuditRow, RequestRow, Status, VersionRow
-from afuic.text import shown
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 CLIENTS_SHOWN = 8
@@ -62,7 +62,7 @@ def _with_others(names: Iterable[str], others: int) -> str:
 
 def requests(rows: Iterable[RequestRow]) -> Table:
     """A line for each request."""
-    table = Table("request", "hospital", "what", "asked", "by", "phase", "released", "completed")
+    table = PlainTable("request", "hospital", "what", "asked", "by", "phase", "released", "completed")
     for row in rows:
         released = "" if row.released_version is None else f"version {row.released_version}, {when(row.released_at)}"
         asked = (row.id, row.client, scope(row.patients), when(row.asked_at), row.who)
@@ -97,7 +97,7 @@ def moved(entry: dict[str, Any]) -> str:
 def overview(status: Status) -> list[str]:
     """The federation in a few lines."""
     alive = f"heard {when(status.heartbeat_at)}" if status.heartbeat_at else "never heard"
-    halted = [] if status.halted is None else [f"NO WORK IS HANDED OUT: {shown(status.halted)}"]
+    halted = [] if status.halted is None else [f"NO WORK IS HANDED OUT: {status.halted}"]
     return [
         *halted,
         f"{status.federation}: version {status.version}, step {status.step}, {status.events} events; server {alive}",
@@ -113,21 +113,21 @@ def overview(status: Status) -> list[str]:
 
 def _checked(status: Status) -> str:
     if status.fault is not None:
-        return f"LAST CHECK OF THE STORE: {shown(status.fault)}"
+        return f"LAST CHECK OF THE STORE: {status.fault}"
     return f"models checked: {when(status.checked_at) or 'not yet'}"
 
 
 def audit(rows: Iterable[AuditRow]) -> Table:
     """A line for each thing done."""
-    table = Table("number", "when", "who", "role", "what", "about", "outcome")
+    table = PlainTable("number", "when", "who", "role", "what", "about", "outcome")
     for row in rows:
-        table.add_row(str(row.id), when(row.at), *map(shown, (row.who, row.role, row.action, row.subject, row.outcome)))
+        table.add_row(str(row.id), when(row.at), row.who, row.role, row.action, row.subject, row.outcome)
     return table
 
 
 def clients(status: Status) -> Table:
     """A line for each hospital."""
-    table = Table("hospital", "online", "epoch", "state", "updates", "staleness", "last update", "task")
+    table = PlainTable("hospital", "online", "epoch", "state", "updates", "staleness", "last update", "task")
     for row in status.clients:
         state = "erased" if row.erased else f"fenced by {row.fenced_by}" if row.fenced_by else ""
         staleness = "" if row.staleness is None else f"{row.staleness:.1f}"
@@ -138,7 +138,7 @@ def clients(status: Status) -> Table:
 
 def versions(rows: Iterable[VersionRow]) -> Table:
     """A line for each version."""
-    table = Table("version", "made", "by", "contributors", "taught by", "digest", "kept", "pinned by")
+    table = PlainTable("version", "made", "by", "contributors", "taught by", "digest", "kept", "pinned by")
     for row in rows:
         kept = "yes" if row.kept else "no"
         digest = row.digest.removeprefix("sha256:")[:12]

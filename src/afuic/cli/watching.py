@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from afuic.cli import telling
+from afuic.cli.common import PlainTable
 from afuic.deploy import logs, running
 from afuic.errors import ServiceError, StoreError
 from afuic.settings import HOSPITAL_FILE
@@ -138,7 +139,7 @@ def _picture(where: Place, told: Told, status: Status | None) -> RenderableType:
 
 
 def _processes(told: Told) -> Table:
-    table = Table("process", "stage", "pid", "starts", "last exit")
+    table = PlainTable("process", "stage", "pid", "starts", "last exit")
     for name, life in told.items():
         code = "" if life["last_exit"] is None else str(life["last_exit"])
         table.add_row(name, life["stage"], str(life["pid"] or ""), str(life["starts"]), code)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from afuic.settings import NAME
-from afuic.text import HIDDEN_CLASS, normal
+from afuic.text import HIDDEN_CLASS, visible
 
 SALTED = r"^sha256:[0-9a-f]{64}$"
 KEY = r"^[!-~]{1,128}$"
@@ -17,7 +17,7 @@ MOST_VERSION = 2**53
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 SEEN = rf"^[^{HIDDEN_CLASS}]*[^{HIDDEN_CLASS}\s][^{HIDDEN_CLASS}]*$"
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=SEEN), AfterValidator(normal)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=SEEN), AfterValidator(visible)]
 """Text that says something and hides nothing, in Unicode's composed form."""
 
 
