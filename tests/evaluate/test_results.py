@@ -141,7 +141,7 @@ def test_another_schema_version_is_told(tmp_path: Path, values: Any) -> None:
     ("place", "value"),
     [
         ("methods.afuic.phases.final.accuracy", 1.5),
-        ("methods.afuic.phases.final.forget_loss", float("nan")),
+        ("methods.afuic.phases.final.forget_loss", "nan"),
         ("methods.afuic.updates_lost", -1),
         ("clients.hospital-0.slowness", 0),
         ("retrained.runs", -1),

@@ -129,6 +129,26 @@ def test_what_is_no_json_is_refused(service: Service, content):
     assert set(answer.json()) == {"error"}
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"reason": "r", "client": "hospital-1"}'.encode("utf-16"), "not UTF-8"),
+        ('{"reason": "r", "client": "hospital-1"}'.encode("utf-16-le"), "not JSON"),
+        ('{"reason": "r", "client": "hospital-1"}'.encode("utf-8-sig"), "byte order mark"),
+        (b'{"reason": "r", "client": "hospital-1", "client": "hospital-2"}', "a key twice"),
+        (b'{"reason": "r", "client": "hospital-1", "patients": 1e999}', "infinity"),
+        (b'{"reason": "r", "client": "hospital-1", "patients": ' + b"9" * 5000 + b"}", "more than 64 digits"),
+        (b'{"reason": ' + b"[" * 60000, "nested deeper"),
+    ],
+)
+def test_there_is_one_way_to_write_what_is_asked(service: Service, content, why):
+    headers = {"Idempotency-Key": "key", "Content-Type": "application/json"}
+    answer = service.call("operator", "POST", "/v1/requests", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert why in answer.json()["error"]
+    assert service.driver.book.commands() == []
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": ""}, {"Idempotency-Key": "a b"}, {"Idempotency-Key": "x" * 129}])
 def test_a_key_is_needed(service: Service, headers):
     body = {"client": "hospital-1", "reason": "left"}

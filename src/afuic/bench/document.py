@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, Strict, ValidationError
 
+from afuic.document import parse_json
 from afuic.errors import StoreError
 from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
 from afuic.store.files import read_json
@@ -221,7 +222,7 @@ def load(place: Path) -> Document:
     """
     path = place / FILE if place.is_dir() else place
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_bytes())
     except FileNotFoundError:
         going = (path.parent / RECORD).exists()
         what = (

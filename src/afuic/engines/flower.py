@@ -13,12 +13,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
@@ -82,8 +83,8 @@ class FlowerTransport:
 
     def present(self) -> frozenset[str]:
         """Hospitals whose nodes are connected; nobody while the SuperLink is silent."""
-        if self._failure:
-            raise EngineError(self._failure)
+        if self._failure or not self._thread.is_alive():
+            raise EngineError(self._failure or "the thread that speaks with the SuperLink has ended; start the server again")
         now = time.monotonic()
         with self._lock:
             return self._post.present(now) if now - self._heard < SILENCE_S else frozenset()
@@ -115,7 +116,7 @@ class FlowerTransport:
                 self._turn()
                 self._beside()
                 self._stopped.wait(PAUSE_S)
-        except Exception as error:  # the SuperLink has given the run up, or answers what nobody foresaw
+        except BaseException as error:  # the SuperLink has given the run up, or answers what nobody foresaw
             log.exception("the SuperLink cannot be spoken with")
             self._failure = (
                 f"the SuperLink refuses this run ({type(error).__name__}); its own log says more; submit the run again"
@@ -132,8 +133,31 @@ class FlowerTransport:
             self._push(parcel)
         with self._lock:
             under_way = self._post.under_way()
-        for message in self._grid.pull_messages(under_way) if under_way else ():
+        for message in self._pulled(under_way):
             self._pull(message)
+
+    def _pulled(self, under_way: list[str]) -> Iterable[Message]:
+        """What has come. Where one of the replies cannot even be unpacked, each is asked for alone, and the others come all the same."""
+        try:
+            return self._grid.pull_messages(under_way) if under_way else ()
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            log.warning("a reply cannot be unpacked (%s); each is now asked for alone", type(error).__name__)
+            return [message for asked in under_way for message in self._pulled_alone(asked)]
+
+    def _pulled_alone(self, asked: str) -> Iterable[Message]:
+        try:
+            return self._grid.pull_messages([asked])
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            self._give_up(asked, f"its reply cannot be unpacked ({type(error).__name__})")
+            return ()
+
+    def _give_up(self, asked: str, reason: str, *, rest: bool = False) -> None:
+        with self._lock:
+            self._keep(self._post.failed(asked, reason, time.monotonic(), rest=rest))
 
     def _push(self, parcel: Parcel) -> None:
         message = Message(RecordDict({RECORD: _record(parcel)}), parcel.node, KIND, ttl=self._ttl_s)
@@ -146,14 +170,17 @@ class FlowerTransport:
 
     def _pull(self, message: Message) -> None:
         asked = message.metadata.reply_to_message_id
-        with self._lock:
-            if message.has_error():
-                code = message.error.code
-                reason = REASONS.get(code, f"Flower's error {code} at its node")
-                rest = code == ErrorCode.NODE_UNAVAILABLE
-                self._keep(self._post.failed(asked, reason, time.monotonic(), rest=rest))
-            else:
+        if message.has_error():
+            code = message.error.code
+            reason = REASONS.get(code, f"Flower's error {code} at its node")
+            self._give_up(asked, reason, rest=code == ErrorCode.NODE_UNAVAILABLE)
+            return
+        try:
+            with self._lock:
                 self._keep(self._post.replied(asked, _content(message)))
+        except Exception as error:  # whatever a node has put into its reply
+            log.warning("a reply cannot be read", exc_info=True)
+            self._give_up(asked, f"its reply cannot be read ({type(error).__name__})")
 
     def _keep(self, reply: Reply | None) -> None:
         if reply is not None:

@@ -142,12 +142,14 @@ class Post:
 
         ``content`` None: it has another form.
         """
-        sent = self._sent.pop(message, None)
+        sent = self._sent.get(message)
         if sent is None:
             log.warning("a reply to a message that is not under way is ignored")
             return None
+        genuine = content is not None and content.task == sent.task and self._proved(sent, content)
+        del self._sent[message]
         self._failures.pop(sent.client, None)
-        if content is None or content.task != sent.task or not self._proved(sent, content):
+        if content is None or not genuine:
             log.error("%s: task %r: %s; nothing of it is used", sent.client, sent.task, UNSIGNED)
             return Reply(sent.task, sent.client, failure=UNSIGNED) if sent.wanted else None
         return Reply(sent.task, sent.client, content.document, content.tensors)
@@ -205,7 +207,7 @@ def proved(key: ec.EllipticCurvePublicKey, challenge: bytes, content: Content) -
     stated = _stated(challenge, content.task, content.document, content.tensors)
     try:
         key.verify(content.signature, stated, ec.ECDSA(SHA384()))
-    except InvalidSignature:
+    except (InvalidSignature, ValueError):
         return False
     return True
 

@@ -5,7 +5,6 @@ Safe to repeat at any time: keys are registered once, runs that nobody serves an
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -15,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from afuic.document import parse_json
 from afuic.engines import flower_commands as commands
 from afuic.errors import AfuicError, EngineError, extra
 from afuic.settings import SERVER_FILE, Server, load
@@ -116,7 +116,7 @@ class Flower:
         argv = commands.command(*arguments)
         try:
             done = subprocess.run(argv, env=environment, capture_output=True, timeout=COMMAND_S, check=False)  # noqa: S603
-            value = json.loads(done.stdout)
+            value = parse_json(done.stdout)
         except OSError as error:
             raise EngineError(f"{argv[0]}: cannot be run ({error.strerror}); {extra('deploy')}") from None
         except (ValueError, subprocess.TimeoutExpired):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from afuic.config import tuples
+from afuic.document import parse_json
 from afuic.errors import StoreError
 
 VERSION = "afuic-results/1"
@@ -184,7 +185,7 @@ def schema() -> dict[str, Any]:
 def load(path: Path) -> Results:
     """Read and check results.json; StoreError when it is missing, not JSON, of another schema version, or out of range."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise StoreError(f"{path}: no such results file; finish a run there first") from None
     except (OSError, ValueError) as error:

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from afuic.errors import StoreError
+from afuic.document import parse_json
+from afuic.errors import JsonError, StoreError
 
 PREFIX = "prefix"
 PREFERRED = "afuic"
@@ -84,6 +85,8 @@ def _parsed(lines: Iterator[str], path: Path) -> Iterator[Event]:
     for index, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield Event.model_validate_json(line)
+                yield Event.model_validate(parse_json(line))
+            except JsonError as error:
+                raise StoreError(f"{path}: line {index} is not an event ({error}); run again") from None
             except ValidationError as error:
                 raise StoreError(f"{path}: line {index} is not an event ({error.errors()[0]['msg']}); run again") from None

@@ -17,12 +17,15 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from afuic.errors import ConfigError, Denied, ServiceError, Unreachable
+from afuic.document import parse_json
+from afuic.errors import ConfigError, Denied, JsonError, ServiceError, Unreachable
 from afuic.service.schemas import KEY, REQUEST_ID, Ask, Problem
 from afuic.settings import LOOPBACK, Access
 from afuic.store.rows import AuditRow, CertificateRow, RequestRow, Status, VersionRow
+from afuic.text import shown
 
 T = TypeVar("T")
+LONGEST_PROBLEM = 65536
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 ADVICE = {
     401: "the token in {token} is not valid here; ask the operator for a new one",
@@ -107,8 +110,8 @@ class Client:
 
     def _parse(self, answer: httpx.Response, kind: type[T]) -> T:
         try:
-            return TypeAdapter(kind).validate_json(answer.content)
-        except ValidationError:
+            return TypeAdapter(kind).validate_python(parse_json(answer.content))
+        except (ValidationError, JsonError):
             url = self._access.api
             raise ServiceError(
                 f"{url}: what came is no answer of afuic; check the address and the versions on both sides"
@@ -176,8 +179,8 @@ def _like(pattern: str, text: str, what: str) -> str:
 
 def _said(answer: httpx.Response) -> str:
     try:
-        return Problem.model_validate_json(answer.content).error
-    except ValidationError:
+        return shown(Problem.model_validate(parse_json(answer.content, limit=LONGEST_PROBLEM)).error)
+    except (ValidationError, JsonError):
         down = answer.status_code >= 500
         return (
             "the service is not up; repeat the command in a while" if down else "that is no answer of afuic; check the address"

@@ -15,7 +15,8 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from afuic.errors import ConfigError, StoreError
+from afuic.document import parse_json
+from afuic.errors import ConfigError, JsonError, StoreError
 from afuic.service import limits
 from afuic.service.limits import Hourly, Limiter
 from afuic.service.shelf import Shelf
@@ -24,6 +25,7 @@ from afuic.settings import Api
 
 LOG = logging.getLogger("afuic.service")
 OPEN = "/healthz"
+DEEPEST = 8
 SAFE = re.compile(r"/[A-Za-z0-9_./-]{0,128}")
 UNKNOWN = "the token is missing or is not one of this federation; give the one that its operator handed to you"
 
@@ -97,7 +99,12 @@ class Door:
             raise Refused(401, UNKNOWN, (("WWW-Authenticate", "Bearer"),))
         self._count(self._callers, (visit.caller.name, visit.reads))
         try:
-            return await limits.body(receive, headers.get(b"content-length"), self._api.max_body_bytes)
+            content = await limits.body(receive, headers.get(b"content-length"), self._api.max_body_bytes)
+            if content:
+                parse_json(content, depth=DEEPEST)
+            return content
+        except JsonError as error:
+            raise Refused(400, f"the body is no JSON of ours: {error}") from None
         except limits.TooLarge:
             raise Refused(
                 413, f"the body is larger than {self._api.max_body_bytes} bytes; an erasure is asked for in less"

@@ -18,7 +18,8 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from afuic.config import Section
-from afuic.errors import ConfigError
+from afuic.document import parse_json
+from afuic.errors import ConfigError, JsonError
 from afuic.settings import NAME
 from afuic.store.files import write_bytes
 
@@ -80,9 +81,11 @@ def write(path: Path, tokens: Iterable[Token]) -> None:
 def read(path: Path) -> tuple[Token, ...]:
     """The tokens of a file; ConfigError says what is wrong with it."""
     try:
-        tokens = TypeAdapter(tuple[Token, ...]).validate_json(path.read_bytes())
+        tokens = TypeAdapter(tuple[Token, ...]).validate_python(parse_json(path.read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path}: the tokens cannot be read ({error.strerror}); 'afuic deploy init' writes them") from None
+    except JsonError as error:
+        raise ConfigError(f"{path}: not a list of tokens ({error}); 'afuic deploy init' writes it") from None
     except ValidationError as error:
         bad = sorted({".".join(map(str, item["loc"])) or "the file" for item in error.errors(include_input=False)})
         raise ConfigError(f"{path}: not a list of tokens as 'afuic deploy init' writes it (see {', '.join(bad)})") from None

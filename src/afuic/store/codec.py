@@ -16,16 +16,15 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from afuic.errors import ParamsError, StoreError
 from afuic.params import Params, check_like, nbytes
-from afuic.store.files import read_json, read_tensors, write_json, write_tensors
+from afuic.store.files import HEADER_BYTES, load_tensors, read_json, read_tensors, write_json, write_tensors
 
 FORMAT = "afuic-checkpoint/2"
-HEADER_BYTES = 65536
+HEADER_PART, HEADER_SPARE = 256, 4096
+"""Bytes of a header: for each tensor beside its name, and for the whole."""
 BROKEN = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 
@@ -87,22 +86,27 @@ def tensor_bytes(params: Params) -> bytes:
 
 def largest(like: Params) -> int:
     """How many bytes a safetensors file of a model like this may have."""
-    return nbytes(like) + HEADER_BYTES
+    return nbytes(like) + largest_header(like)
+
+
+def largest_header(like: Params) -> int:
+    """How many of them its header may have; an escaped character of a name has twelve at most."""
+    return HEADER_SPARE + sum(HEADER_PART + 12 * len(name) for name in like)
 
 
 def read_like(content: bytes, like: Params) -> dict[str, torch.Tensor]:
     """One model from bytes of another's making; StoreError for no safetensors, ParamsError where it is not like ``like`` or not finite."""
     if len(content) > largest(like):
         raise ParamsError(f"message: {len(content)} bytes of tensors where at most {largest(like)} can be right")
-    params = _read(content)
+    params = _read(content, largest_header(like))
     check_like(params, like, "message")
     return params
 
 
-def _read(content: bytes) -> dict[str, torch.Tensor]:
+def _read(content: bytes, header: int = HEADER_BYTES) -> dict[str, torch.Tensor]:
     try:
-        return {name: t.clone() for name, t in load_tensors(content).items()} if content else {}
-    except (SafetensorError, KeyError, ValueError, OverflowError) as error:
+        return load_tensors(content, header) if content else {}
+    except StoreError as error:
         raise StoreError(f"message: not safetensors ({error})") from None
 
 

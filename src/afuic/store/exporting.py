@@ -6,12 +6,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from afuic.errors import StoreError
 from afuic.params import digest
-from afuic.store.files import write_bytes
+from afuic.store.files import load_tensors, write_bytes
 from afuic.store.rows import VersionRow
 
 LINEAGE = "afuic.lineage"
@@ -22,8 +21,8 @@ FIELDS = ("version", "step", "at", "digest", "contributors", "taught_by", "why",
 def export(content: bytes, row: VersionRow, out: Path) -> None:
     """Write the tensors in ``content`` to ``out`` with ``row`` in the metadata; StoreError where they are not that version's."""
     try:
-        tensors = {name: tensor.clone() for name, tensor in load(content).items()}
-    except SafetensorError as error:
+        tensors = load_tensors(content)
+    except StoreError as error:
         raise StoreError(f"version {row.version}: what came is not safetensors ({error}); fetch it again") from None
     if digest(tensors) != row.digest:
         raise StoreError(

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afuic.document import parse_json
-from afuic.errors import StoreError
+from afuic.errors import JsonError, StoreError
 
 if TYPE_CHECKING:
     import torch
+
+HEADER_BYTES, HEADER_DEPTH = 1 << 24, 3
+LONGEST_REASON = 300
 
 
 @contextmanager
@@ -114,10 +117,33 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     The copy matters: tensors that point into the file's buffer start at any address, and matrix kernels give other last bits
     on other alignments.
     """
-    from safetensors import SafetensorError  # noqa: PLC0415
-    from safetensors.torch import load  # noqa: PLC0415
-
     try:
-        return {name: tensor.clone() for name, tensor in load(path.read_bytes()).items()}
-    except (OSError, SafetensorError) as error:
+        return load_tensors(path.read_bytes())
+    except (OSError, StoreError) as error:
         raise StoreError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def load_tensors(content: bytes, header: int = HEADER_BYTES) -> dict[str, torch.Tensor]:
+    """The tensors in the bytes of a safetensors file, which may come from outside, in memory of their own; StoreError says what is wrong.
+
+    ``header``: bytes that the file's header may have. It is JSON and is bounded as such before anything else reads it.
+    """
+    from safetensors.torch import load  # noqa: PLC0415 - as above
+
+    _check_header(content, header)
+    try:
+        return {name: tensor.clone() for name, tensor in load(content).items()}
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # what the library raises is not only its own, and a panic in it is no Exception
+        raise StoreError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_REASON]) from None
+
+
+def _check_header(content: bytes, most: int) -> None:
+    size = int.from_bytes(content[:8], "little")
+    if not 2 <= size <= min(most, len(content) - 8):
+        raise StoreError(f"its header is of {size} bytes, in a file of {len(content)}; at most {most} can be right")
+    try:
+        parse_json(content[8 : 8 + size], limit=most, depth=HEADER_DEPTH)
+    except JsonError as error:
+        raise StoreError(f"its header is {error}") from None

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from afuic.errors import StoreError
+from afuic.document import parse_json
+from afuic.errors import JsonError, StoreError
 from afuic.store.files import writing
 
 
@@ -62,9 +63,9 @@ def merge(paths: Iterable[Path]) -> bytes:
 
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
-    except ValueError:
-        raise StoreError(f"{path}, line {number}: not JSON; the file was cut off or edited") from None
+        value = parse_json(line)
+    except JsonError as error:
+        raise StoreError(f"{path}, line {number}: {error}; the file was cut off or edited") from None
     if not isinstance(value, dict):
         raise StoreError(f"{path}, line {number}: not a JSON object")
     return value

@@ -8,8 +8,8 @@ import struct
 import pytest
 import torch
 
-from afuic.engines.live.gate import DOCUMENT_BYTES, REASON, Gate, Held, plain
-from afuic.engines.live.messages import Answer, pack_answer
+from afuic.engines.live.gate import REASON, Gate, Held, plain
+from afuic.engines.live.messages import REPLY_BYTES, Answer, pack_answer
 from afuic.engines.live.open import Open, take_up
 from afuic.engines.live.transport import Reply
 from afuic.erase.scrub import Scrub
@@ -76,9 +76,9 @@ def test_more_bytes_than_any_model_has_are_not_even_parsed() -> None:
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        (b"\x80\x04pickle", "not JSON"),
+        (b"\x80\x04pickle", "not UTF-8"),
         (b"[]", "not in the format"),
-        (b" " * (DOCUMENT_BYTES + 1), "a document of"),
+        (b" " * (REPLY_BYTES + 1), "a document of"),
         (pack_answer(Answer("b/7", MODEL))[0], "says that it answers b/7"),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_the_protocol_would_shrink_is_judged_as_shrunk() -> None:
 
 
 def test_texts_from_outside_are_made_fit_for_a_record() -> None:
-    assert plain("a\nb\x00\x1b[31m c") == "a b [31m c"
+    assert plain("a\nb\x00\x1b[31m\u202e c") == "a b\\x00\\x1b[31m\\u202e c"
     assert len(plain("x" * 10_000)) == REASON
 
 

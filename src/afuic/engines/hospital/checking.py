@@ -27,9 +27,8 @@ def read(document: bytes, tensors: bytes) -> Task:
     """The task in a message; TaskRefused for anything else."""
     try:
         return unpack_task(document, tensors)
-    except (AfuicError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).removeprefix("message: ")
-        raise TaskRefused(f"the message is not a task: {reason}") from None
+    except AfuicError as error:
+        raise TaskRefused(f"the message is not a task: {str(error).removeprefix('message: ')}") from None
 
 
 def check(task: Task, site: Site, like: Params) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from afuic.data import split_forget
+from afuic.document import parse_json
 from afuic.engines.hospital import checking, data, files, withdrawals
 from afuic.engines.hospital.data import Holdings
 from afuic.engines.hospital.inbox import Inbox
@@ -23,9 +24,9 @@ from afuic.engines.hospital.outbox import Outbox
 from afuic.engines.hospital.pace import Pace
 from afuic.engines.hospital.verifying import scores
 from afuic.engines.hospital.withdrawals import Standing
-from afuic.engines.live.messages import Answer, Task, Verify, pack_answer
+from afuic.engines.live.messages import TASK_BYTES, Answer, Task, Verify, pack_answer
 from afuic.engines.worker import Patients, Worker, named
-from afuic.errors import AfuicError, DataError, StoreError, TaskRefused, TaskStopped
+from afuic.errors import AfuicError, DataError, JsonError, StoreError, TaskRefused, TaskStopped
 from afuic.learning.networks import Network
 from afuic.params import Params, digest
 from afuic.protocol.effects import Perform, Train, Unlearn
@@ -177,8 +178,8 @@ def _mark(path: Path) -> tuple[int, ...]:
 def _name(document: bytes) -> str:
     """The task's name in a message that is refused, so that the refusal can be told from others; empty where there is none."""
     try:
-        name = json.loads(document)["value"]["fields"]["assignment"]["fields"]["task"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        name = parse_json(document, limit=TASK_BYTES)["value"]["fields"]["assignment"]["fields"]["task"]
+    except (JsonError, KeyError, TypeError):
         return ""
     return name if isinstance(name, str) and len(name) <= checking.LONGEST else ""
 

@@ -6,7 +6,6 @@ what the hospital has withdrawn itself does not depend on it.
 
 from __future__ import annotations
 
-import json
 import logging
 import ssl
 import threading
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from afuic.document import parse_json
 from afuic.settings import Site
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _ask(client: httpx.Client) -> Heard:
             content += part
             if len(content) > LARGEST:
                 raise ValueError("the server's inbox is larger than it can rightly be")
-    return _heard(json.loads(content))
+    return _heard(parse_json(content, limit=LARGEST))
 
 
 def _heard(value: object) -> Heard:

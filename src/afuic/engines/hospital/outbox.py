@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from afuic.document import parse_json
 from afuic.engines.hospital import files
+from afuic.errors import JsonError
 
 FORMAT = "afuic-result/1"
 KEPT = 16
@@ -61,8 +63,8 @@ class Outbox:
 
     def _head(self, path: Path) -> dict[str, Any]:
         try:
-            value = json.loads(_read(path) or b"{}")
-        except ValueError:
+            value = parse_json(_read(path) or b"{}")
+        except JsonError:
             return {}
         return value if isinstance(value, dict) else {}
 

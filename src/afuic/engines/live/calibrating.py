@@ -156,7 +156,8 @@ class _Child:
                 self._heard.put(codec.unpack(*message, core()))
         except (OSError, ValueError, StoreError):
             pass
-        self._heard.put(None)
+        finally:
+            self._heard.put(None)
 
 
 def _failed(job: AtServer, t: float, reason: str) -> Event:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from afuic import settings as configured
 from afuic.engines.live import hearing
+from afuic.engines.live.attempts import Attempts, Deadly
 from afuic.engines.live.calibrating import Calibrator
 from afuic.engines.live.clock import Clock, Patience
 from afuic.engines.live.ending import Certifier, Ending
-from afuic.engines.live.gate import Gate, Held
+from afuic.engines.live.gate import Gate, Held, plain, unreadable
 from afuic.engines.live.sending import Sender
 from afuic.engines.live.standing import Standing
 from afuic.engines.live.transport import Reply, Transport
@@ -35,6 +36,8 @@ AWAY_S = 5.0
 HEARTBEAT_S = 2.0
 RESENDS = 3
 LONGEST_PAUSE_S = 60.0
+PER_TURN, WAITING = 4, 64
+"""Replies of one hospital that are heard in a turn, and that may wait for the next ones: it has one task at a time."""
 
 log = logging.getLogger("afuic.live")
 
@@ -72,8 +75,11 @@ class Driver:
         agreed = configured.agreed(settings.federation, settings.images)
         self.sender = Sender(transport, self.hospitals, agreed, settings.engine.task_deadline_s)
         self.ending = Ending(settings, self.standing, certifier)
-        self.patience = Patience()
+        self.attempts = Attempts(settings.store)
+        self.patience, self._unasked = Patience(), Patience()
         self.inbox: deque[Reply] = deque()
+        self._deaf_until: dict[str, float] = {}
+        self._unreadable: set[tuple[str, str]] = set()
         self._later: list[_Later] = []
         self._seen_at: dict[str, float] = {}
         self._present: frozenset[str] = frozenset()
@@ -102,7 +108,16 @@ class Driver:
 
     def turn(self) -> bool:
         """One round of everything; whether anything happened. StoreError: something could not be written; ``standing.load`` goes on."""
-        parts = (self._commands, self._presence, self._replies, self._failures, self._jobs, self._timers, self._overdue)
+        parts = (
+            self._deaths,
+            self._commands,
+            self._presence,
+            self._replies,
+            self._failures,
+            self._jobs,
+            self._timers,
+            self._overdue,
+        )
         happened = [part() for part in (*parts, self.ending.turn, self._hand_out)]
         self.standing.keep()
         self._beat()
@@ -146,28 +161,81 @@ class Driver:
                 self.standing.happen(ev.ClientLeft(t, name))
         return self.standing.seq > before
 
+    def _deaths(self) -> bool:
+        """A task whose answer has ended this process again and again has failed, and its hospital rests."""
+        deadly, self.attempts.deadly = self.attempts.deadly, []
+        for found in deadly:
+            self._died(found)
+        return bool(deadly)
+
+    def _died(self, found: Deadly) -> None:
+        reason = f"this server ended {found.deaths} times while it read an answer of the hospital, which rests for {found.rest_s:.0f} s"
+        self._unreadable.add((found.client, found.task))
+        self._contain(found.client, found.task, Held(reason))
+        self.sender.again(found.client, found.task, self.clock.now() + found.rest_s)
+
     def _replies(self) -> bool:
-        """A reply is let go of only when what it means is durable."""
-        self.inbox.extend(self.transport.receive())
-        some = bool(self.inbox)
-        while self.inbox:
-            self._hear(self.inbox[0])
+        """A reply is let go of only when what it means is durable. A hospital that sends many keeps nobody else waiting."""
+        self._collect()
+        heard, now, later = Counter[str](), list[Reply](), list[Reply]()
+        for reply in self.inbox:
+            heard[reply.client] += 1
+            (now if heard[reply.client] <= PER_TURN else later).append(reply)
+        self.inbox = deque((*now, *later))
+        for reply in now:
+            self._hear(reply)
             self.inbox.popleft()
-        return some
+        return bool(now)
+
+    def _collect(self) -> None:
+        waiting = Counter(reply.client for reply in self.inbox)
+        for reply in self.transport.receive():
+            waiting[reply.client] += 1
+            if waiting[reply.client] <= WAITING:
+                self.inbox.append(reply)
+            elif self._waited_for(reply.client, reply.task):
+                self.sender.again(reply.client, reply.task, self.clock.now())
+        flooding = sorted(client for client, count in waiting.items() if count > WAITING)
+        if flooding:
+            log.warning("%s sent more replies than can be right; those that nobody waits for are dropped", ", ".join(flooding))
+
+    def _waited_for(self, client: str, task: str) -> bool:
+        work = self.standing.open.work.get(task)
+        verifications = ((v.client, v.task) for v in self.standing.open.verifications.values())
+        return (work is not None and work.client == client) or (client, task) in verifications
 
     def _hear(self, reply: Reply) -> None:
+        """Whatever a reply makes this process raise is held; only what is wrong with the store goes further."""
+        if self._turned_away(reply):
+            return
+        with self.attempts.reading(reply.client, reply.task):
+            try:
+                self._heard(reply)
+            except StoreError:
+                raise
+            except Exception as error:
+                log.exception("%s from %s could not be taken up", plain(reply.task), reply.client)
+                self._contain(reply.client, reply.task, Held(unreadable(error)))
+
+    def _turned_away(self, reply: Reply) -> bool:
+        """Whether it is let go of unread: it ended this server before, or nobody asked and its sender has just sent what was held."""
+        if self._waited_for(reply.client, reply.task):
+            return (reply.client, reply.task) in self._unreadable
+        return self.clock.now() < self._deaf_until.get(reply.client, 0.0)
+
+    def _heard(self, reply: Reply) -> None:
         state, open_ = self.standing.state, self.standing.open
         found = hearing.meaning(reply, state, open_, self.gate, self.clock.now(), self.book.seen)
         if isinstance(found, hearing.Ignored):
-            log.info("%s from %s ignored: %s", reply.task, reply.client, found.why)
+            log.info("%s from %s ignored: %s", plain(reply.task), reply.client, found.why)
         elif isinstance(found, hearing.Lost):
             self._lost(reply, found)
         elif isinstance(found, hearing.Failed):
             self._failed(reply.client, reply.task, found)
         elif isinstance(found, Held):
-            self._hold(reply.client, reply.task, found)
+            self._contain(reply.client, reply.task, found)
         elif isinstance(found, hearing.Scores):
-            self.ending.scored(reply.client, found)
+            self._scored(reply, found)
         else:
             self._arrived(reply, found)
 
@@ -175,8 +243,28 @@ class Driver:
         try:
             self.standing.happen(event)
         except ProtocolError as error:
-            self._hold(reply.client, reply.task, Held(str(error)))
-        self.patience.succeeded(reply.client)
+            self._contain(reply.client, reply.task, Held(plain(str(error))))
+        else:
+            self.patience.succeeded(reply.client)
+            self._unasked.succeeded(reply.client)
+
+    def _scored(self, reply: Reply, found: hearing.Scores) -> None:
+        if found.held is not None:
+            self._hold(reply.client, reply.task, found.held)
+        self.ending.scored(reply.client, found)
+
+    def _contain(self, client: str, task: str, held: Held) -> None:
+        """Held is what came for a task that somebody waits for, which has failed, or for none: then its sender is not heard for a while."""
+        verified = next(
+            (v.request for v in self.standing.open.verifications.values() if (v.client, v.task) == (client, task)), None
+        )
+        if verified is not None:
+            self._scored(Reply(task, client), hearing.Scores(verified, None, held.reason, held))
+        elif self._waited_for(client, task):
+            self._failed(client, task, hearing.Failed(held.reason, held))
+        else:
+            self._hold(client, task, held)
+            self._deaf_until[client] = self.clock.now() + self._unasked.failed(client)
 
     def _lost(self, reply: Reply, found: hearing.Lost) -> None:
         """Sent again under the same name: a hospital that has done it answers from what it kept. Often enough, it has failed."""
@@ -198,8 +286,8 @@ class Driver:
         self._later.append(_Later(self.clock.now() + pause, client, task, found.reason))
 
     def _hold(self, client: str, task: str, held: Held) -> None:
-        self.book.hold(task, client, held.reason, held.digest, held.norm)
-        log.warning("%s from %s is held: %s", task, client, held.reason)
+        self.book.hold(plain(task), client, held.reason, held.digest, held.norm)
+        log.warning("%s from %s is held: %s", plain(task), client, held.reason)
 
     def _failures(self) -> bool:
         t = self.clock.now()

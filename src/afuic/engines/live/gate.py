@@ -2,18 +2,22 @@
 
 The protocol refuses a wrong shape and what is not finite by itself, and bounds norms; the gate refuses earlier, by declared size before
 anything is read, and by what only an engine knows: how large updates usually are, and what the calibration set says of a result.
-What is held never becomes an update; its reason is recorded, its tensors are not kept.
+What is held never becomes an update; its reason is recorded, its tensors are not kept. Nothing that a reply makes the gate raise goes
+further than the gate.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import torch
 
-from afuic.engines.live.messages import Answer, unpack_answer
+from afuic.engines.live.messages import REPLY_BYTES, Answer, unpack_answer
 from afuic.engines.live.transport import Reply
 from afuic.erase.calibrate import divergence
 from afuic.errors import AfuicError
@@ -21,13 +25,17 @@ from afuic.params import Params, add, clip, digest, norm
 from afuic.protocol import State
 from afuic.protocol.effects import Perform, Train, Unlearn
 from afuic.settings import Gate as Limits
+from afuic.text import shown
 
 SMALL = 0.1
-DOCUMENT_BYTES = 1 << 20
 REASON = 500
 CHUNK = 256
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Predict = Callable[[Params, torch.Tensor], torch.Tensor]
+
+log = logging.getLogger("afuic.live")
 
 
 @dataclass(frozen=True)
@@ -39,24 +47,44 @@ class Held:
     norm: float | None = None
 
 
+def contained(judge: Callable[P, T]) -> Callable[P, T | Held]:
+    """``judge``, with whatever it raises over bytes from outside made Held: too deep, too large for the memory, or a fault of ours."""
+
+    @functools.wraps(judge)
+    def judged(*args: P.args, **kwargs: P.kwargs) -> T | Held:
+        try:
+            return judge(*args, **kwargs)
+        except AfuicError as error:
+            return Held(plain(str(error)))
+        except Exception as error:
+            log.warning("a reply could not be read or judged", exc_info=True)
+            return Held(unreadable(error))
+
+    return judged
+
+
+def unreadable(error: Exception) -> str:
+    """The reason where nobody foresaw what a reply would raise."""
+    return f"message: it cannot be read or judged ({type(error).__name__}; the server's log says where)"
+
+
 class Gate:
     """``images``: the calibration set, float32 [m, c, h, w], maybe empty; ``predict`` gives logits without gradient."""
 
     def __init__(self, limits: Limits, predict: Predict, images: torch.Tensor) -> None:
         self.limits, self.predict, self.images = limits, predict, images
 
+    @contained
     def read(self, reply: Reply, like: Params) -> Answer | Held:
         """What a reply says, or why it says nothing that can be used."""
-        if len(reply.document) > DOCUMENT_BYTES:
-            return Held(f"message: a document of {len(reply.document)} bytes where at most {DOCUMENT_BYTES} can be right")
-        try:
-            answer = unpack_answer(reply.document, reply.tensors, like)
-        except AfuicError as error:
-            return Held(plain(str(error)))
+        if len(reply.document) > REPLY_BYTES:
+            return Held(f"message: a document of {len(reply.document)} bytes where at most {REPLY_BYTES} can be right")
+        answer = unpack_answer(reply.document, reply.tensors, like)
         if answer.task != reply.task:
             return Held(f"message: it came as the answer to {plain(reply.task)} and says that it answers {plain(answer.task)}")
         return answer
 
+    @contained
     def objection(self, work: Train | Unlearn | Perform, delta: Params, usual: float | None, state: State) -> Held | None:
         """Why this result of ``work`` may not enter; None where it may. ``usual``: the largest usual norm of updates that did."""
         size = norm(delta)
@@ -102,6 +130,6 @@ class Gate:
 
 
 def plain(text: str) -> str:
-    """A text from outside, fit for a record: printable, on one line, short."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * REASON]).split())
+    """A text from outside, fit for a record: nothing hidden in it, on one line, short."""
+    line = shown(" ".join(text[: 4 * REASON].split()))
     return line if len(line) <= REASON else line[: REASON - 1] + "…"

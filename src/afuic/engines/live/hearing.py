@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from afuic.protocol import events as ev
 from afuic.protocol.effects import Train, Unlearn
 from afuic.protocol.events import Event
 from afuic.scores import Measured
+
+TASK_NUMBER = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Scores:
-    """A verification has ended: its numbers, or why there are none."""
+    """A verification has ended: its numbers, or why there are none; ``held``: what came instead of them."""
 
     request: str
     numbers: Measured | None
     why: str = ""
+    held: Held | None = None
 
 
 Meaning = Event | Ignored | Lost | Failed | Held | Scores
@@ -104,7 +108,7 @@ def _of_nothing(reply: Reply, state: State, gate: Gate, t: float, seen: Callable
 def _handed_out(reply: Reply, state: State) -> bool:
     owner, _, number = reply.task.rpartition("/")
     client = state.clients.get(reply.client)
-    own = client is not None and owner == reply.client and number.isdecimal() and str(int(number)) == number
+    own = client is not None and owner == reply.client and TASK_NUMBER.fullmatch(number) is not None
     return own and client is not None and int(number) < client.tasks
 
 
@@ -114,5 +118,7 @@ def _scores(reply: Reply, request: str, gate: Gate, state: State) -> Meaning:
     answer = gate.read(reply, state.model)
     if isinstance(answer, Answer) and answer.numbers is not None:
         return Scores(request, answer.numbers)
-    why = answer.reason if isinstance(answer, Held) else plain(answer.failed or "a model came where numbers were expected")
-    return Scores(request, None, why)
+    if isinstance(answer, Answer) and answer.failed is not None:
+        return Scores(request, None, plain(answer.failed))
+    held = answer if isinstance(answer, Held) else Held("message: a model came where numbers were expected")
+    return Scores(request, None, held.reason, held)

@@ -9,14 +9,17 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from afuic.document import parse_json
 from afuic.engines.classes import core
-from afuic.errors import ParamsError, StoreError
+from afuic.errors import JsonError, ParamsError, StoreError
 from afuic.params import Params
 from afuic.protocol.effects import Perform, Train, Unlearn
 from afuic.scores import Measured, measured
 from afuic.store import codec
 
 TASK_FORMAT, REPLY_FORMAT = "afuic-task/1", "afuic-reply/1"
+TASK_BYTES, REPLY_BYTES = 1 << 26, 1 << 20
+"""At most so many bytes of a document can be right."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def pack_task(task: Task) -> tuple[bytes, bytes]:
 
 def unpack_task(document: bytes, tensors: bytes) -> Task:
     """A task from bytes; StoreError where they are anything else."""
-    value = codec.unpack(_parse(document, TASK_FORMAT).get("value"), tensors, (Task, Verify, *core()))
+    value = codec.unpack(_parse(document, TASK_FORMAT, TASK_BYTES).get("value"), tensors, (Task, Verify, *core()))
     if not isinstance(value, Task):
         raise StoreError(f"message: a {type(value).__name__} came where a task was expected")
     return value
@@ -82,7 +85,7 @@ def unpack_answer(document: bytes, tensors: bytes, like: Params) -> Answer:
     """An answer from bytes, its tensors refused by their declared sizes before they are read; StoreError, ParamsError or
     ScoresError says why.
     """
-    head = _parse(document, REPLY_FORMAT)
+    head = _parse(document, REPLY_FORMAT, REPLY_BYTES)
     numbers, failed, task = head.get("numbers"), head.get("failed"), head.get("task")
     if not isinstance(task, str) or not (failed is None or isinstance(failed, str)):
         raise StoreError("message: its task or its failure is not a text")
@@ -93,11 +96,11 @@ def unpack_answer(document: bytes, tensors: bytes, like: Params) -> Answer:
     return Answer(task, codec.read_like(tensors, like))
 
 
-def _parse(document: bytes, wanted: str) -> dict[str, Any]:
+def _parse(document: bytes, wanted: str, limit: int) -> dict[str, Any]:
     try:
-        value = json.loads(document)
-    except ValueError:
-        raise StoreError("message: not JSON") from None
+        value = parse_json(document, limit=limit)
+    except JsonError as error:
+        raise StoreError(f"message: {error}") from None
     if not isinstance(value, dict) or value.get("format") != wanted:
         raise StoreError(f"message: not in the format {wanted}")
     return value

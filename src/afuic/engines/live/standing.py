@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from afuic.engines.live import open as opening
 from afuic.engines.live.clock import Clock
 from afuic.engines.live.open import Open, take_up
-from afuic.errors import InvariantViolation
+from afuic.errors import IllegalEvent, InvariantViolation, ProtocolError
 from afuic.params import digest
-from afuic.protocol import Rules, initial, step
+from afuic.protocol import Rules, State, initial, step
+from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.settings import Retention
 from afuic.store.book import Book
@@ -49,10 +50,19 @@ class Standing:
 
     def happen(self, event: Event, command: int | None = None) -> None:
         """Let an event happen: durable first, then true. ProtocolError or StoreError: it has not happened."""
-        after, effects = step(self.rules, self.state, event)
-        opened = take_up(self.open, event, effects, after, self.verify_s)
+        after, effects, opened = self._judged(event)
         self.seq = self.book.append(event, self.state, after, effects, at=self.clock.at(), command=command)
         self.state, self.open = after, opened
+
+    def _judged(self, event: Event) -> tuple[State, tuple[Effect, ...], Open]:
+        """What would come of an event; whatever its numbers make anything raise is an objection to the event."""
+        try:
+            after, effects = step(self.rules, self.state, event)
+            return after, effects, take_up(self.open, event, effects, after, self.verify_s)
+        except ProtocolError:
+            raise
+        except Exception as error:
+            raise IllegalEvent(f"a {type(event).__name__} that cannot be taken up ({type(error).__name__})") from error
 
     def keep(self) -> None:
         """A snapshot when enough has happened since the last, and the retention's sweep after it."""
