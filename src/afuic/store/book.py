@@ -6,7 +6,6 @@ process then. What is half-done when a process is killed is undone when the next
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
+from afuic.document import parse_json
 from afuic.errors import StoreError
 from afuic.params import Params
 from afuic.protocol import State
@@ -238,7 +238,7 @@ class Book(Views):
             with self._database.reading() as connection:
                 page = connection.execute(query.where(table.c.seq > after)).all()
             for seq, body, digest in page:
-                yield seq, codec.decode(json.loads(body), named, classes), digest
+                yield seq, codec.decode(parse_json(body), named, classes), digest
                 after = seq
             if not page:
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from afuic.document import parse_json
 from afuic.errors import StoreError
 from afuic.protocol import State
 from afuic.store import codec, schema
@@ -51,7 +52,7 @@ def read(connection: Connection, seq: int, blobs: Blobs, classes: tuple[type, ..
     row = connection.execute(select(table.c.body, table.c.digest).where(table.c.seq == seq)).one()
     if _digest(row.body) != row.digest:
         raise StoreError(f"snapshot {seq}: its content is not what was written; it was changed from outside, restore a backup")
-    document = json.loads(row.body)
+    document = parse_json(row.body)
     if document.get("format") != FORMAT:
         raise StoreError(
             f"snapshot {seq}: is of the format {document.get('format')!r}, not {FORMAT}; install the afuic that wrote it"
