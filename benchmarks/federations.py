@@ -11,6 +11,7 @@ SITES = ("rosendahl", "vidir_molemax", "vidir_modern", "vienna_dias")
 def _site(site: str) -> tuple[str, ...]:
     return (
         f"data.name={HAM10000}",
+        "data.patient_scope=global",
         "data.partition.kind=site",
         f"requests.0.client={site}",
         f"data.trigger.client={site}",

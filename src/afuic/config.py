@@ -87,6 +87,10 @@ class Data(Section):
     calibration: int = Field(1712, ge=0, description="unlabelled images the server holds, from the validation split; 0: none")
     calibration_from: str | None = Field(None, description="an npz or registered set to take calibration images from instead")
     partition: Partition = Partition()
+    patient_scope: Literal["site", "global"] | None = Field(
+        None,
+        description="whether a patient's id means one person at every site, or another one at each; none: what the set declares",
+    )
     trigger: Trigger | None = None
 
 

@@ -155,8 +155,25 @@ def test_ids_that_do_not_exist_are_named_and_nothing_is_sent(service: Running, a
     assert list((tmp_path / "hospital-1" / "state").rglob("*.json")) == []
 
 
+def test_an_id_that_is_spelt_otherwise_is_hinted_at_and_nothing_is_sent(service: Running, afuic_cli, tmp_path):
+    home = ("--home", tmp_path / "hospital-1")
+    for wrong in ("p-0003", "P-3", "P-0003.", "P-\uff103"):
+        code, said = afuic_cli("erase", "--patients", _ids(tmp_path / "ids.csv", f"{wrong}\n"), *REASON, *home)
+        assert (code, "(did you mean 'P-0003'?)" in said) == (2, wrong != "P-0003."), wrong
+    assert service.driver.book.requests() == []
+
+
 def test_a_list_that_cannot_be_read_is_named_and_nothing_is_sent(service: Running, afuic_cli, tmp_path):
-    for content in (b"", b"patient\n", b"a,b\n1,2\n", b"patient,x\n,1\n", b"\xff"):
+    for content in (
+        b"",
+        b"patient\n",
+        b"a,b\n1,2\n",
+        b"patient,x\n,1\n",
+        b"\xff",
+        b"Patient\nP-0003\n",
+        b"None\n",
+        b'"P-0003\nP-0004"\n',
+    ):
         (tmp_path / "ids.csv").write_bytes(content)
         code, said = afuic_cli("erase", "--patients", tmp_path / "ids.csv", *REASON, "--home", tmp_path / "hospital-1")
         assert code == 2, content

@@ -18,6 +18,7 @@ from afuic.data import federate, import_manifest, load, splits
 from afuic.data.dataset import TEST, TRAIN, VAL
 from afuic.data.images import digests
 from afuic.errors import ConfigError, ManifestError
+from afuic.identity import Scope
 from afuic.rng import stream
 
 HAM = Path(os.environ.get("AFUIC_HAM10000", Path(__file__).parents[3] / "shared" / "data" / "ham10000_28.npz"))
@@ -179,8 +180,8 @@ class TestDuplicates:
             import_manifest(folder.save(), tmp_path / "out.npz")
 
     def test_across_given_splits_move_with_their_patients(self, folder: Folder, tmp_path: Path) -> None:
-        # p's image of shade 1 is also q's, who is in test: p's two images move there; r stays in train
-        for shade, patient, split in ((1, "p", "train"), (2, "p", "train"), (1, "q", "test"), (3, "r", "train")):
+        # p's image of shade 1 is in test as well: p's two images in train move there; r stays in train
+        for shade, patient, split in ((1, "p", "train"), (2, "p", "train"), (1, "p", "test"), (3, "r", "train")):
             folder.add(shade, label="ab"[shade == 3], patient=patient, split=split)
         report = import_manifest(folder.save(), tmp_path / "out.npz")
         assert report.moved == 2
@@ -251,7 +252,7 @@ class TestNpz:
             ({"labels": np.full(12, -1)}, "12 labels are not among"),
             ({"labels": np.arange(12) % 3, "class_names": np.array(["a", "b"])}, "4 labels are not among the 2 classes"),
             ({"split": np.full(12, 3)}, "split holds"),
-            ({"site": np.array([""] + ["a"] * 11)}, "1 images have a blank site"),
+            ({"site": np.array([""] + ["a"] * 11)}, "1 of 12 sites are blank or unknown, first row 0"),
             ({"patient": np.array(["p"] * 12)}, "1 patients are in more than one split, first 'p'"),
             ({"images": np.array([np.zeros((2, 2)), np.zeros((3, 3))], dtype=object)}, "Python objects"),
         ],
@@ -284,14 +285,20 @@ class TestNpz:
 
 
 @pytest.mark.skipif(not HAM.is_file(), reason=f"HAM10000 is not at {HAM}; set AFUIC_HAM10000 to the npz")
-def test_ham10000_by_site(tmp_path: Path) -> None:
-    report = import_manifest(HAM, tmp_path / "ham.npz")
+@pytest.mark.parametrize(("scope", "patients", "moved"), [("global", 7470, True), ("site", 7479, False)])
+def test_ham10000_by_site(tmp_path: Path, scope: Scope, patients: int, moved: bool) -> None:
+    """Nine lesions were taken at two sites: 7470 of them where a lesion's id means the same everywhere."""
+    report = import_manifest(HAM, tmp_path / "ham.npz", scope=scope)
     assert report.sites == {"rosendahl": 2259, "vidir_modern": 3363, "vidir_molemax": 3954, "vienna_dias": 439}
-    assert report.patients == 7470
+    assert (report.patients, report.at_several_sites) == (patients, 9)
     assert sum(report.n.values()) == 10015
+    assert report.ignored == ("flamby_center", "flamby_fold", "image_id")
+    assert report.sides == ("flamby_fold",)
     federation = federate(load(str(tmp_path / "ham.npz")), Data(partition=Partition(kind="site"), calibration=500), 0)
     assert tuple(federation.clients) == tuple(report.sites)
+    assert bool(federation.dropped["train_moved_site"]) == moved
     held = [set(client.patients) for client in federation.clients.values()]
-    assert sum(map(len, held)) == len(set.union(*held))
+    twice = sum(map(len, held)) - len(set.union(*held))
+    assert twice == 0 if moved else 0 < twice <= 9
     shares = np.bincount(federation.test.client) / np.array(list(report.sites.values()))
     assert np.abs(shares - 0.2).max() < 0.01

@@ -36,9 +36,10 @@ def plain(*methods: str) -> tuple[Variant, ...]:
 
 
 def site(name: str) -> tuple[str, ...]:
-    """Overrides for HAM10000 divided by its sites, one of which is erased."""
+    """Overrides for HAM10000 divided by its sites, one of which is erased; a lesion's id means the same at each of them."""
     return (
         f"data.name=${HAM10000}",
+        "data.patient_scope=global",
         "data.partition.kind=site",
         f"requests.0.client={name}",
         f"data.trigger.client={name}",

@@ -75,7 +75,7 @@ def erase(
 
 def _withdrawn(here: Site, reason: str, patients: Path | None) -> tuple[Ask, str]:
     """What is sent, and its key. At the hospital itself it is in force from here on, whether or not the server can be reached."""
-    from afuic.data.ids import read_ids
+    from afuic.data.tables import read_ids
     from afuic.engines.hospital import withdrawals
 
     now = time.time()

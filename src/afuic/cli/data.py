@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from afuic.cli.common import SETTINGS, PlainTable, complete_data, errors, output, say
+
+if TYPE_CHECKING:
+    from afuic.data import ImportReport
 
 app = typer.Typer(help="List, fetch and import data sets.", **SETTINGS)
 
@@ -56,15 +61,71 @@ def import_(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the division into train, val and test.")] = 0,
     val: Annotated[float, typer.Option(help="Share of the validation images.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the test images.")] = 0.2,
+    patient_scope: Annotated[
+        str | None,
+        typer.Option(
+            metavar="site|global",
+            help="What a patient's id means at several sites: another person at each, or the same one.",
+            show_default="what the source declares, or site",
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Leave a column alone that looks like one that is read.", show_default="none"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the npz if it is there.")] = False,
 ) -> None:
     """Make a data set of your own images; a patient's images and duplicates never cross a split."""
     from afuic.data import import_manifest
+    from afuic.identity import scope_of
 
-    report = import_manifest(source, out, name=name, licence=licence, size=size, seed=seed, val=val, test=test)
-    sites = ", ".join(f"{site} {count}" for site, count in report.sites.items()) or "none named"
-    say(f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images")
-    say(f"classes: {', '.join(report.class_names)}")
-    say(f"sites: {sites}; patients: {report.patients or 'none named'}; moved to another split: {report.moved}")
+    report = import_manifest(
+        source,
+        out,
+        name=name,
+        licence=licence,
+        size=size,
+        seed=seed,
+        val=val,
+        test=test,
+        scope=scope_of(patient_scope),
+        ignore=ignore or (),
+        force=force,
+    )
+    say(*_told(report))
+
+
+def _told(report: ImportReport) -> Iterator[str]:
+    """What a person has to know of an import: what was made of the columns, and what was left out."""
+    yield f"{report.name}: {', '.join(f'{split} {count}' for split, count in report.n.items())} images"
+    yield f"classes: {', '.join(report.class_names)}"
+    at = ", ".join(f"{site} {count}" for site, count in report.sites.items()) or "none named"
+    yield f"sites: {at}; patients: {report.patients or 'none named'}; moved to another split: {report.moved}"
+    if report.at_several_sites:
+        yield _several(report)
+    if report.nameless:
+        yield f"images of unknown patients: {report.nameless}, each taken for a patient of its own"
+    if report.untaught:
+        yield f"classes without an image: {', '.join(report.untaught)}"
+    if report.copies:
+        yield f"{report.copies} images are byte for byte another's; a run trains on each once"
     if report.flattened:
-        say(f"{report.flattened} images were transparent in places; black was laid beneath them")
-    say(f"wrote {report.path}; use it with: afuic run --set data.name={report.path}")
+        yield f"{report.flattened} images were transparent in places; black was laid beneath them"
+    if report.ignored:
+        yield f"not read: {', '.join(name or '(no heading)' for name in report.ignored)}"
+    for column in report.sides:
+        yield f"{column} says train or test and was not used; head it split if it is the set's own division"
+    yield f"wrote {report.path}{_how(report.run)}"
+
+
+def _several(report: ImportReport) -> str:
+    ids = f"{report.at_several_sites} patients' ids occur at several sites"
+    if report.patient_scope == "global":
+        return f"{ids} and are taken for one person each (patient scope global)"
+    return f"{ids} and are taken for another person at each; --patient-scope global takes them for one"
+
+
+def _how(settings: tuple[str, ...]) -> str:
+    if not settings:
+        return "; it has too few images to be divided among hospitals"
+    return f"; use it with: afuic run {' '.join(f'--set {shlex.quote(text)}' for text in settings)}"

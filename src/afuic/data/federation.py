@@ -1,11 +1,14 @@
 """From one data set to a federation: hospitals with their training images, test images, and the server's calibration images.
 
-Order of events: resize, remove duplicates, draw ``limit``, divide, take calibration images, check for leaks, plant the trigger.
+Order of events: resize, refuse pictures that two patients share, remove duplicates, draw ``limit``, divide, take calibration images, check
+for leaks, plant the trigger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,20 +16,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from afuic import config as settings
 from afuic.config import Data, Trigger
-from afuic.data.dataset import SPLITS, TEST, TRAIN, VAL, Bytes, Dataset, Ints, patient_ids
+from afuic.data.dataset import (
+    SPLITS,
+    TEST,
+    TRAIN,
+    VAL,
+    Bytes,
+    Dataset,
+    Ints,
+    check_scope,
+    contradictions,
+    ids_within,
+    patient_ids,
+)
 from afuic.data.images import digests, match_channels, resize, to_tensor
 from afuic.data.loading import load
 from afuic.data.partition import Plan, Rows, divide
 from afuic.data.triggers import check_trigger, choose_triggered, stamp
 from afuic.errors import ConfigError, DataError, LeakError
+from afuic.identity import quoted
 from afuic.rng import stream
 
 
 @dataclass(frozen=True, eq=False)
 class ClientData:
     """What one hospital holds: ``images`` float32 [n, c, h, w] in [−1, 1]; ``labels`` int64 [n], after the trigger relabelled;
-    ``patients`` n ids (``i`` and the image's row where unknown); ``triggered`` bool [n].
+    ``patients`` n ids, each of one person here (``i`` and the image's row where unknown); ``triggered`` bool [n].
     """
 
     images: Tensor
@@ -62,8 +79,9 @@ class Federation:
     """The data of one experiment. ``clients`` in a fixed order, to which ``test.client`` refers; ``calibration`` float32 [m, c, h, w].
 
     ``dropped`` counts the documented repairs: ``train_in_test``, ``val_in_test``, ``train_in_val``, ``train_repeated`` (exact
-    duplicates removed), ``train_moved_site`` (images counted at their patient's main site), ``test_unknown_site`` (test images of
-    a site without training images, removed).
+    duplicates removed), ``train_two_labels`` (of all these copies, those with another label than the one that was kept),
+    ``train_moved_site`` and ``test_moved_site`` (images counted at their patient's main site), ``test_unknown_site`` (test images of a
+    site without training images, removed). ``repairs`` puts them into words.
     """
 
     name: str
@@ -84,52 +102,150 @@ def federate(dataset: Dataset, config: Data, seed: int, cache: Path | None = Non
     hospital would survive its erasure. ConfigError for an impossible partition or trigger, DataError for a set without training or test
     images, LeakError where calibration images are also training or test images.
     """
-    dataset = replace(dataset, images=resize(dataset.images, config.size))
-    keep, dropped = _without_duplicates(dataset)
-    train, val, test = (np.flatnonzero(keep & (dataset.split == split)) for split in (TRAIN, VAL, TEST))
-    _check_splits(dataset, train, test)
-    train = _limited(train, config.limit, seed)
-    plan = _plan(dataset, train, test, config, seed)
-    known = plan.test >= 0
-    test_set = TestSet(
-        to_tensor(dataset.images[test[known]]), _labels(dataset, test[known]), torch.from_numpy(plan.test[known])
-    )
-    calibration = _calibration(dataset, val, config, seed, cache)
-    _check_leaks(calibration, dataset.images[train], dataset.images[test[known]])
+    dataset = _scoped(replace(dataset, images=resize(dataset.images, config.size)), config)
+    dealt = _dealt(dataset, config, seed)
+    known = dealt.plan.test >= 0
+    train, test = dealt.train, dealt.test[known]
+    test_set = TestSet(to_tensor(dataset.images[test]), _labels(dataset, test), torch.from_numpy(dealt.plan.test[known]))
+    calibration = _calibration(dataset, dealt.val, config, seed, cache)
+    _check_leaks(calibration, dataset.images[train], dataset.images[test])
     return Federation(
         name=dataset.name,
-        clients=_clients(dataset, train, plan, config.trigger, seed),
+        clients=_clients(dataset, train, dealt.plan, config.trigger, seed),
         test=test_set,
         calibration=to_tensor(calibration),
         class_names=dataset.class_names,
         channels=dataset.images.shape[3],
         size=config.size,
         trigger=config.trigger,
-        dropped=dropped | {"train_moved_site": plan.moved, "test_unknown_site": int((~known).sum())},
+        dropped=dealt.dropped,
     )
+
+
+def repairs(dropped: Mapping[str, int]) -> tuple[str, ...]:
+    """What was removed or moved before anything was trained, a sentence for each kind that occurred."""
+    return tuple(f"{count} {_REPAIRS[kind]}" for kind, count in dropped.items() if count)
+
+
+_REPAIRS = {
+    "train_in_test": "training images were removed: byte for byte test images",
+    "val_in_test": "validation images were removed: byte for byte test images",
+    "train_in_val": "training images were removed: byte for byte validation images",
+    "train_repeated": "training images were removed: byte for byte another training image, which was kept",
+    "train_two_labels": "of the images removed as copies had another label than the one that was kept",
+    "train_moved_site": "training images count at another site than their own: most of their patient's are there",
+    "test_moved_site": "test images count at another site than their own: most of their patient's are there",
+    "test_unknown_site": "test images were removed: their site has no training images",
+}
+
+
+def suggestion(dataset: Dataset, path: Path) -> tuple[str, ...]:
+    """Settings (``key=value``) under which this set, in the file ``path``, can be divided and run; empty where there are too few images.
+
+    Each hospital is a site where there are sites; otherwise as many hospitals are tried as in the default, with as many images.
+    """
+    size = dataset.images.shape[1]
+    base = [f"data.name={_value(str(path))}", *([f"data.size={size}"] if size != Data().size else [])]
+    base += [] if len(dataset.rows(VAL)) else ["data.calibration=0"]
+    train, _, test, _ = _kept(dataset)
+    for kind in _kinds(dataset):
+        chosen = settings.load(None, (*base, *kind))
+        try:
+            names = _plan(dataset, train, test, chosen.data, chosen.seed).names
+        except ConfigError:
+            continue
+        first = chosen.requests[0].client
+        return (*base, *kind, *([] if first in names else [f"requests.0.client={_value(names[0])}"]))
+    return ()
+
+
+def _kinds(dataset: Dataset) -> Iterator[tuple[str, ...]]:
+    """Ways to divide a set, the best first."""
+    if dataset.site is not None:
+        yield from (("data.partition.kind=site", *least) for least in _LEAST)
+    for named in ((), ("data.partition.kind=iid" if dataset.patient is None else "data.partition.kind=patient",)):
+        for clients in ((), ("data.partition.clients=3",), ("data.partition.clients=2",)):
+            yield from ((*named, *clients, *least) for least in _LEAST)
+
+
+_LEAST = ((), *((f"data.partition.min_images={least}",) for least in (16, 4, 1)))
+
+
+def _value(text: str) -> str:
+    """A text as ``--set`` reads it back: as it is, or as a TOML string where TOML would take it for something else."""
+    try:
+        tomllib.loads(f"v = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Dealt:
+    """Which rows are trained on, validated and tested on, and which hospital's they are."""
+
+    train: Ints
+    val: Ints
+    test: Ints
+    plan: Plan
+    dropped: dict[str, int]
+
+
+def _dealt(dataset: Dataset, config: Data, seed: int) -> _Dealt:
+    train, val, test, dropped = _kept(dataset)
+    train = _limited(train, config.limit, seed)
+    plan = _plan(dataset, train, test, config, seed)
+    dropped |= {"train_moved_site": plan.moved, "test_moved_site": plan.test_moved}
+    return _Dealt(train, val, test, plan, dropped | {"test_unknown_site": int((plan.test < 0).sum())})
+
+
+def _kept(dataset: Dataset) -> tuple[Ints, Ints, Ints, dict[str, int]]:
+    """The rows of each split without duplicates, and what was dropped."""
+    keep, dropped = _without_duplicates(dataset)
+    train, val, test = (np.flatnonzero(keep & (dataset.split == split)) for split in (TRAIN, VAL, TEST))
+    _check_splits(dataset, train, test)
+    return train, val, test, dropped
+
+
+def _scoped(dataset: Dataset, config: Data) -> Dataset:
+    """The set with its patients' ids meaning what the configuration says, if it says anything."""
+    if config.patient_scope in (None, dataset.patient_scope):
+        return dataset
+    return check_scope(replace(dataset, patient_scope=config.patient_scope), dataset.name)
 
 
 def _without_duplicates(dataset: Dataset) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], dict[str, int]]:
     """Which images to keep, bool [n], and how many were dropped for which reason."""
     keys = digests(dataset.images)
+    _check_owners(dataset, keys)
     keep = np.ones(len(dataset), dtype=np.bool_)
-    dropped = {"train_in_test": 0, "val_in_test": 0, "train_in_val": 0, "train_repeated": 0}
+    dropped = {"train_in_test": 0, "val_in_test": 0, "train_in_val": 0, "train_repeated": 0, "train_two_labels": 0}
     first: dict[bytes, int] = {}
     for split in (TEST, VAL, TRAIN):
         for row in dataset.rows(split):
-            other = first.setdefault(keys[row], split)
-            reason = f"{SPLITS[split]}_in_{SPLITS[other]}"
-            if other != split:
-                keep[row] = False
-                dropped[reason] += 1
-    repeated = _repeats(keys, np.flatnonzero(keep & (dataset.split == TRAIN)))
-    keep[repeated] = False
-    return keep, dropped | {"train_repeated": len(repeated)}
+            other = first.setdefault(keys[row], int(row))
+            keep[row] = other == row or split == dataset.split[other] != TRAIN
+            if keep[row]:
+                continue
+            same = dataset.split[other] == TRAIN
+            dropped["train_repeated" if same else f"{SPLITS[split]}_in_{SPLITS[dataset.split[other]]}"] += 1
+            dropped["train_two_labels"] += int(split == TRAIN and dataset.labels[row] != dataset.labels[other])
+    return keep, dropped
 
 
-def _repeats(keys: list[bytes], rows: Ints) -> list[int]:
-    seen: set[bytes] = set()
-    return [int(row) for row in rows if keys[row] in seen or seen.add(keys[row])]  # type: ignore[func-returns-value]
+def _check_owners(dataset: Dataset, keys: list[bytes]) -> None:
+    """An image that two patients share would stay when one of them withdraws, whichever of the copies is kept."""
+    if dataset.patient is None:
+        return
+    rows = dataset.rows(TRAIN)
+    owners = np.where(dataset.patient == "", "", patient_ids(dataset))[rows].tolist()
+    pairs = contradictions([keys[row] for row in rows], owners)
+    if pairs:
+        a, b = (f"row {rows[k]} ({quoted(ids_within([owners[k]])[0]) if owners[k] else 'unknown'})" for k in pairs[0])
+        raise DataError(
+            f"{dataset.name}: {len(pairs)} training images are another patient's as well, first {a} and {b}; such an image would stay "
+            f"when one of the two withdraws, so keep it once, under its own patient"
+        )
 
 
 def _check_splits(dataset: Dataset, train: Ints, test: Ints) -> None:
@@ -169,7 +285,7 @@ def _clients(dataset: Dataset, train: Ints, plan: Plan, trigger: Trigger | None,
 
 
 def _client(dataset: Dataset, rows: Ints) -> ClientData:
-    ids = tuple(str(patient) for patient in patient_ids(dataset)[rows])
+    ids = ids_within(str(patient) for patient in patient_ids(dataset)[rows])
     return ClientData(to_tensor(dataset.images[rows]), _labels(dataset, rows), ids, torch.zeros(len(rows), dtype=torch.bool))
 
 

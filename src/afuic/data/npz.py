@@ -1,8 +1,9 @@
 """Reading and writing image sets as npz files, never with pickles.
 
 afuic's own layout: ``images`` uint8 [n, h, w, c] or [n, h, w]; ``labels`` integers [n]; ``split`` integers [n] (0 train, 1 val, 2
-test); optional strings ``site`` [n], ``patient`` [n] (empty where unknown), ``class_names`` [k] (else the numbers), and the single
-strings ``name``, ``licence``, ``source``. MedMNIST's layout: ``train_images``, ``train_labels`` [n, 1] and so on for val and test.
+test); optional strings ``site`` [n], ``patient`` [n] (empty where unknown), ``class_names`` [k] (else the labels that occur), and the
+single strings ``name``, ``licence``, ``source`` and ``patient_scope`` (``site`` or ``global``, see ``identity``). MedMNIST's layout:
+``train_images``, ``train_labels`` [n, 1] and so on for val and test.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from afuic.data.dataset import SPLITS, Bytes, Dataset, Ints, Strings, check
+from afuic.data.dataset import SPLITS, Bytes, Dataset, Ints, Strings, check, check_classes
 from afuic.data.files import replacing
 from afuic.data.registry import Entry
-from afuic.errors import DataError, ManifestError
+from afuic.errors import ConfigError, DataError, ManifestError
+from afuic.identity import Place, Scope, filled, ignored_columns, names, scope_of
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+COLUMNS = {
+    "images": "image", "labels": "label", "site": "site", "patient": "patient", "lesion_id": "patient", "split": "split",
+} | {name: name for name in ("class_names", "name", "licence", "source", "patient_scope")}  # fmt: skip
+"""The arrays that are read, and as what."""
+LARGEST_EXACT = 2**53
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -44,17 +51,21 @@ def read_dataset(path: Path) -> Dataset:
     """A set in afuic's own layout; ManifestError naming the file and what is wrong in it."""
     arrays = read_arrays(path)
     require(arrays, ("images", "labels", "split"), path, "bring the file into shape with 'afuic data import'")
-    labels = whole_numbers(arrays["labels"], "labels", path)
+    ignored_columns(list(arrays), COLUMNS, str(path), what="array")
+    named, labels = classes(arrays, path)
+    site = sites(strings(arrays, "site", path), str(path), row)
+    scope = patient_scope(arrays, path) or "site"
     dataset = Dataset(
         name=text(arrays, "name") or path.stem,
         images=with_channels(arrays["images"]),
         labels=labels,
         split=_codes(arrays["split"], path),
-        site=strings(arrays, "site"),
-        patient=strings(arrays, "patient"),
-        class_names=class_names(arrays, labels),
+        site=site,
+        patient=patients(strings(arrays, "patient", path), site, scope, str(path), row),
+        class_names=named,
         licence=text(arrays, "licence") or "unknown",
         source=text(arrays, "source") or str(path),
+        patient_scope=scope,
     )
     return check(dataset, str(path))
 
@@ -86,6 +97,8 @@ def write_dataset(dataset: Dataset, path: Path) -> None:
     arrays |= {key: column for key in ("site", "patient") if (column := getattr(dataset, key)) is not None}
     arrays["class_names"] = np.array(dataset.class_names, dtype=np.str_)
     arrays |= {key: np.array(getattr(dataset, key), dtype=np.str_) for key in ("name", "licence", "source")}
+    if dataset.patient_scope != "site":
+        arrays["patient_scope"] = np.array(dataset.patient_scope, dtype=np.str_)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -106,16 +119,65 @@ def whole_numbers(values: npt.NDArray[Any], what: str, path: Path) -> Ints:
     """Integers as int64 [n], from [n] or [n, 1]; ManifestError for any other kind."""
     if values.dtype.kind not in "iu":
         raise ManifestError(f"{path}: {what} are {values.dtype}; they must be integers")
+    return _one_each(values, what, path).astype(np.int64)
+
+
+def _one_each(values: npt.NDArray[Any], what: str, path: Path) -> npt.NDArray[Any]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
         raise ManifestError(f"{path}: {what} have the shape {list(values.shape)}; there must be one for each image")
-    return values.astype(np.int64)
+    return values
 
 
-def strings(arrays: Arrays, name: str) -> Strings | None:
-    """An array as stripped strings, or None where there is none; numbers are written out."""
-    return np.char.strip(arrays[name].astype(np.str_)) if name in arrays else None
+def strings(arrays: Arrays, name: str, path: Path) -> Strings | None:
+    """An array as strings, or None where there is none; whole numbers are written as such, NaN as nothing."""
+    if name not in arrays:
+        return None
+    values = arrays[name].reshape(-1)
+    if values.dtype.kind == "f":
+        return _of_floats(values, name, path)
+    if values.dtype.kind not in "USiu":
+        raise ManifestError(f"{path}: {name} holds {values.dtype}; save texts or whole numbers")
+    return values.astype(np.str_)
+
+
+def _of_floats(values: npt.NDArray[Any], name: str, path: Path) -> Strings:
+    """Numbers that a table with gaps has made floating-point: 7.0 is 7 again."""
+    known = ~np.isnan(values)
+    if (np.abs(values[known]) >= LARGEST_EXACT).any() or (values[known] != np.rint(values[known])).any():
+        raise ManifestError(f"{path}: {name} holds fractions, or numbers too large to be exact; save it as text")
+    out: Strings = np.where(known, np.where(known, values, 0).astype(np.int64).astype(np.str_), "")
+    return out
+
+
+def row(number: int) -> str:
+    """Where an entry of an array is."""
+    return f"row {number}"
+
+
+def sites(values: Strings | None, where: str, place: Place) -> Strings | None:
+    """The hospitals' names in their normal form; ManifestError where one is missing or written in two ways."""
+    if values is None:
+        return None
+    found = filled(values.tolist(), "sites", where, place, "fill them in or leave sites out")
+    return np.array(found, dtype=np.str_)
+
+
+def patients(values: Strings | None, site: Strings | None, scope: Scope, where: str, place: Place) -> Strings | None:
+    """The patients' ids in their normal form, empty where a word says that the patient is unknown: such images are of as many patients."""
+    if values is None:
+        return None
+    within = None if site is None or scope == "global" or len(site) != len(values) else site.tolist()
+    return np.array(names(values.tolist(), "patients", where, place, within), dtype=np.str_)
+
+
+def patient_scope(arrays: Arrays, path: Path) -> Scope | None:
+    """What the file declares of its patients' ids, if anything."""
+    try:
+        return scope_of(text(arrays, "patient_scope")) if "patient_scope" in arrays else None
+    except ConfigError as error:
+        raise ManifestError(f"{path}: {error}") from None
 
 
 def text(arrays: Arrays, name: str) -> str:
@@ -123,11 +185,29 @@ def text(arrays: Arrays, name: str) -> str:
     return str(arrays[name]) if name in arrays and arrays[name].ndim == 0 else ""
 
 
-def class_names(arrays: Arrays, labels: Ints) -> tuple[str, ...]:
-    """The classes' names, or their numbers where the file gives none."""
-    if "class_names" in arrays:
-        return tuple(str(name) for name in arrays["class_names"].reshape(-1))
-    return tuple(str(k) for k in range(int(labels.max(initial=-1)) + 1))
+def classes(arrays: Arrays, path: Path) -> tuple[tuple[str, ...], Ints]:
+    """The classes' names and each image's class. Without ``class_names`` the labels that occur, codes or words, are the classes."""
+    labels, where = arrays["labels"], str(path)
+    known = check_classes([str(name) for name in arrays["class_names"].reshape(-1)], where) if "class_names" in arrays else None
+    if labels.dtype.kind in "US":
+        return named_labels(_one_each(labels, "labels", path).astype(np.str_).tolist(), where, row, known)
+    numbers = whole_numbers(labels, "labels", path)
+    if known is not None or (numbers < 0).any():
+        return known or (), numbers
+    return named_labels(list(map(str, numbers.tolist())), where, row)
+
+
+def named_labels(
+    values: list[str], where: str, place: Place, known: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], Ints]:
+    """The classes, ``known`` or else in the order of their numbers or of the alphabet, and each image's class, int64 [n]."""
+    found = filled(values, "labels", where, place, "give each image a class or leave it out")
+    every = known or tuple(sorted(set(found), key=lambda v: (0, int(v), v) if v.isdecimal() else (1, 0, v)))
+    index = {value: number for number, value in enumerate(every)}
+    odd = next((k for k, name in enumerate(found) if name not in index), None)
+    if odd is not None:
+        raise ManifestError(f"{where}: the label {found[odd]!r} ({place(odd)}) is not among class_names; add it there")
+    return every, np.array([index[value] for value in found], dtype=np.int64)
 
 
 def _codes(values: npt.NDArray[Any], path: Path) -> Bytes:

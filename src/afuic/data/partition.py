@@ -21,7 +21,9 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What the partition needs to know of some images: ``labels`` int64 [n], ``patients`` strings [n], ``sites`` [n] or None."""
+    """What the partition needs to know of some images: ``labels`` int64 [n], ``patients`` strings [n], the same for images of
+    one person alone (``dataset.patient_ids``), ``sites`` [n] or None.
+    """
 
     labels: Ints
     patients: Strings
@@ -33,13 +35,14 @@ class Rows:
 class Plan:
     """``names`` of the clients; for each training and test image the client's index, −1 for a test image of a site that trains nothing.
 
-    ``moved``: images counted at their patient's main site instead of their own.
+    ``moved`` and ``test_moved``: images counted at their patient's main site instead of their own.
     """
 
     names: tuple[str, ...]
     train: Ints
     test: Ints
     moved: int = 0
+    test_moved: int = 0
 
 
 def divide(train: Rows, test: Rows, spec: Partition, classes: int, generator: np.random.Generator) -> Plan:
@@ -121,8 +124,9 @@ def _by_site(train: Rows, test: Rows, spec: Partition) -> Plan:
     clients = np.searchsorted(np.array(names), home)
     _check_sites(names, np.bincount(clients), spec.min_images)
     index = {name: k for k, name in enumerate(names)}
-    at = [index.get(str(site), -1) for site in _home_sites(test.patients, test.sites)]
-    return Plan(names, clients, np.array(at, dtype=np.int64), int((home != train.sites).sum()))
+    tested = _home_sites(test.patients, test.sites)
+    at = np.array([index.get(str(site), -1) for site in tested], dtype=np.int64)
+    return Plan(names, clients, at, int((home != train.sites).sum()), int((tested != test.sites).sum()))
 
 
 def _home_sites(patients: Strings, sites: Strings) -> Strings:

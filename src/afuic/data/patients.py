@@ -7,6 +7,8 @@ import torch
 
 from afuic.data.federation import ClientData
 from afuic.errors import DataError
+from afuic.identity import meant, quoted
+from afuic.text import normal
 
 
 def choose_patients(client: ClientData, count_or_ids: int | tuple[str, ...], generator: np.random.Generator) -> tuple[str, ...]:
@@ -29,10 +31,11 @@ def split_forget(client: ClientData, patients: tuple[str, ...] | None) -> tuple[
 
 
 def _known(held: list[str], ids: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(ids) - set(held))
+    wanted = {normal(i) for i in ids}
+    unknown = sorted(wanted - set(held))
     if unknown:
-        first = ", ".join(map(repr, unknown[:3]))
+        first = ", ".join(f"{quoted(i)}{meant(i, held)}" for i in unknown[:3])
         raise DataError(f"{len(unknown)} of {len(ids)} patients are not held by the client, first {first}; check the ids")
     if not ids:
         raise DataError("no patient named; give at least one id, or ask for the erasure of the whole client")
-    return tuple(sorted(set(ids)))
+    return tuple(sorted(wanted))

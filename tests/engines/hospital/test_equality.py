@@ -94,7 +94,7 @@ def test_a_trigger_that_eight_bits_cannot_hold_is_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "data.npz").exists()
 
 
-def own(site: Site, **columns: object) -> Holdings:
+def own(site: Site, /, **columns: object) -> Holdings:
     """The hospital's images with some columns changed."""
     dataset = read_dataset(site.data)
     write_dataset(type(dataset)(**{**vars(dataset), **columns}), site.data)
@@ -118,6 +118,56 @@ def test_labels_are_numbered_by_the_federations_classes(clinic: Clinic) -> None:
     assert found.client.labels.tolist() == [3 - label for label in dataset.labels[dataset.split == 0].tolist()]
     with pytest.raises(ManifestError, match="no class 'tumour'"):
         own(clinic.site, class_names=("tumour", *turned[1:]))
+
+
+def test_an_id_has_to_mean_one_person_to_the_hospital(clinic: Clinic) -> None:
+    count = len(read_dataset(clinic.site.data))
+    first = read_dataset(clinic.site.data).patient[0]
+    site = np.array(["ward-1", *["ward-2"] * (count - 1)])
+    with pytest.raises(
+        ManifestError, match=rf"1 patients' ids occur at several sites, first '{first}', .*--patient-scope global"
+    ):
+        own(clinic.site, site=site)
+    assert first in own(clinic.site, site=site, patient_scope="global").client.patients
+
+
+def test_one_picture_has_one_label(clinic: Clinic) -> None:
+    dataset = read_dataset(clinic.site.data)
+    images, labels, (first, *others) = dataset.images.copy(), dataset.labels, dataset.rows(0)
+    other = next(row for row in others if dataset.patient[row] == dataset.patient[first])
+    images[other] = images[first]
+    turned = labels.copy()
+    turned[other] = (labels[first] + 1) % len(dataset.class_names)
+    with pytest.raises(ManifestError, match=r"1 training images are byte for byte another with another label"):
+        own(clinic.site, images=images, labels=turned)
+
+
+def test_a_class_that_is_written_otherwise_is_hinted_at(clinic: Clinic) -> None:
+    names = read_dataset(clinic.site.data).class_names
+    with pytest.raises(ManifestError, match=rf"no class '{names[0].upper()}' \(did you mean '{names[0]}'\?\)"):
+        own(clinic.site, class_names=(names[0].upper(), *names[1:]))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("patient", "P-7", "more than one way"),
+        ("patient", "p\u200b7", "which nobody sees"),
+        ("site", "nan", "blank or unknown"),
+        ("site", "North", "more than one way"),
+        ("Patient", "p", "looks like 'patient'"),
+    ],
+)
+def test_a_file_of_somebody_elses_is_held_to_the_same_rules(clinic: Clinic, column: str, value: str, why: str) -> None:
+    arrays = read_arrays(clinic.site.data)
+    count = len(arrays["labels"])
+    given = {"patient": [f"q{k}" for k in range(count - 1)], "site": ["north"] * (count - 1), "Patient": ["p"] * (count - 1)}[
+        column
+    ]
+    given = ["p-7", *given[1:]] if column == "patient" and why.startswith("more") else given
+    np.savez(clinic.site.data, **{**arrays, column: np.array([*given, value])})
+    with pytest.raises(ManifestError, match=why):
+        data.read(clinic.site)
 
 
 def test_images_that_would_leak_are_refused(clinic: Clinic) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 
-from afuic.engines.hospital import withdrawals
+from afuic.data.npz import read_arrays
+from afuic.engines.hospital import data, withdrawals
 from afuic.engines.hospital.withdrawals import Asked
 from afuic.errors import DataError, StoreError
 from tests.engines.hospital.conftest import NAME, Clinic, train
@@ -66,6 +70,67 @@ def test_ids_that_do_not_exist_are_all_named_and_nothing_is_written(clinic: Clin
     assert all(repr(i) in str(caught.value) for i in unknown)
     assert clinic.group(0)[0] not in str(caught.value)
     assert files(clinic) == files(clinic, "inbox") == []
+
+
+def test_an_id_that_is_written_otherwise_is_hinted_at(clinic: Clinic) -> None:
+    first = clinic.group(0)[0]
+    with pytest.raises(DataError, match=rf"'{first.upper()}' \(did you mean '{first}'\?\)"):
+        withdrawals.withdraw(clinic.site, [first.upper()], 1.0)
+    assert files(clinic) == []
+
+
+@pytest.mark.parametrize("word", ["None", "-", "nan"])
+def test_a_word_for_missing_withdraws_nobody_in_silence(clinic: Clinic, word: str) -> None:
+    with pytest.raises(DataError, match=f"'{word}'"):
+        withdrawals.withdraw(clinic.site, [*clinic.group(0), word], 1.0)
+    assert files(clinic) == []
+
+
+@pytest.mark.parametrize(("listed", "why"), [(("P 7", "p7"), "more than one way"), (("p\u200b7",), "which nobody sees")])
+def test_a_list_that_is_not_sure_withdraws_nobody(clinic: Clinic, listed: tuple[str, ...], why: str) -> None:
+    with pytest.raises(DataError, match=why):
+        withdrawals.withdraw(clinic.site, listed, 1.0)
+    assert files(clinic) == []
+
+
+def renamed(clinic: Clinic, old: str, new: str) -> None:
+    """The hospital's file with a patient's id written otherwise, by somebody else's program."""
+    arrays = read_arrays(clinic.site.data)
+    arrays["patient"] = np.where(arrays["patient"] == old, new, arrays["patient"])
+    np.savez(clinic.site.data, **arrays)
+
+
+@pytest.mark.parametrize(("held", "listed"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+def test_an_id_matches_in_either_of_unicodes_forms(
+    clinic: Clinic, held: Literal["NFC", "NFD"], listed: Literal["NFC", "NFD"]
+) -> None:
+    renamed(clinic, clinic.group(0)[0], unicodedata.normalize(held, "M\u00fcller"))
+    asked = withdrawals.withdraw(clinic.site, [unicodedata.normalize(listed, " M\u00fcller")], 1.0)
+    group = withdrawals.standing(clinic.site).groups[str(asked.salted)]
+    assert group.ids == ("M\u00fcller",)
+    assert withdrawals.salted(["M\u00fcller"], group.salt) == asked.salted
+
+
+def test_a_group_that_was_recorded_in_another_form_still_holds(clinic: Clinic) -> None:
+    old = withdrawals.Group(withdrawals.salted(["Mu\u0308ller"], "ab" * 32), 1.0, ("Mu\u0308ller",), "ab" * 32)
+    folder = clinic.site.state / "withdrawals"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / f"{old.salted.removeprefix('sha256:')}.json").write_text(
+        json.dumps({"format": withdrawals.GROUP_FORMAT, **vars(old)})
+    )
+    found = withdrawals.standing(clinic.site).groups[old.salted]
+    assert found.among(frozenset({"M\u00fcller", "x"})) == ("M\u00fcller",)
+    renamed(clinic, clinic.group(0)[0], "M\u00fcller")
+    assert withdrawals.withdraw(clinic.site, ["M\u00fcller"], 2.0).salted == old.salted
+
+
+@pytest.mark.parametrize("spelt", ["7", "007", "7.0", " 7", "\uff17"])
+def test_nobody_comes_back_by_another_spelling(clinic: Clinic, spelt: str) -> None:
+    renamed(clinic, clinic.group(0)[0], "007")
+    asked = withdrawals.withdraw(clinic.site, ["007"], 1.0)
+    renamed(clinic, "007", spelt)
+    group = withdrawals.standing(clinic.site).groups[str(asked.salted)]
+    assert group.among(frozenset(data.read(clinic.site).client.patients)) == (spelt.strip(),)
 
 
 def test_one_withdraws_somebody_and_not_everybody(clinic: Clinic) -> None:

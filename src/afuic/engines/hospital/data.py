@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from afuic.data import ClientData, Dataset, Federation, TestSet
-from afuic.data.dataset import TRAIN, VAL, Bytes, Ints, Strings
+from afuic.data.dataset import TRAIN, VAL, Bytes, Ints, Strings, contradictions
 from afuic.data.images import digests, to_tensor
 from afuic.data.npz import read_dataset, write_dataset
 from afuic.engines.hospital.files import PRIVATE_FILE
 from afuic.erase.rounds import Images
 from afuic.errors import DataError, LeakError, ManifestError
+from afuic.identity import at_several_sites, meant, quoted
 from afuic.settings import Site
+from afuic.text import normal
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +34,11 @@ class Holdings:
 
 def read(site: Site) -> Holdings:
     """The hospital's images as tensors; ManifestError or LeakError for a set that this federation cannot use."""
-    dataset = _fitting(read_dataset(site.data), site)
+    dataset = _fitting(_of_one(read_dataset(site.data), site.data), site)
     keys = digests(dataset.images)
     ids = _patients(dataset, keys)
     train, val = dataset.rows(TRAIN), dataset.rows(VAL)
-    _check(train, val, ids, keys, site.data)
+    _check(dataset, ids, keys, site.data)
     patients = tuple(str(patient) for patient in ids[train])
     untouched = torch.zeros(len(train), dtype=torch.bool)
     client = ClientData(*_tensors(dataset, train), patients, untouched)
@@ -102,12 +104,13 @@ def _fitting(dataset: Dataset, site: Site) -> Dataset:
             f"{site.data}: images are {' × '.join(map(str, shape))}, the federation's {wanted.size} × {wanted.size} × "
             f"{wanted.channels}; import them again with --size {wanted.size}"
         )
-    unknown = sorted(set(dataset.class_names) - set(wanted.class_names))
+    known = [normal(name) for name in wanted.class_names]
+    unknown = sorted(set(dataset.class_names) - set(known))
     if unknown:
         raise ManifestError(
-            f"{site.data}: the federation has no class {unknown[0]!r}; its classes are {', '.join(wanted.class_names)}"
+            f"{site.data}: the federation has no class {unknown[0]!r}{meant(unknown[0], known)}; its classes are {', '.join(known)}"
         )
-    number = np.array([wanted.class_names.index(name) for name in dataset.class_names], dtype=np.int64)
+    number = np.array([known.index(name) for name in dataset.class_names], dtype=np.int64)
     return replace(dataset, labels=number[dataset.labels], class_names=wanted.class_names)
 
 
@@ -116,18 +119,39 @@ def _patients(dataset: Dataset, keys: list[bytes]) -> Strings:
     return own if dataset.patient is None else np.where(dataset.patient == "", own, dataset.patient)
 
 
-def _check(train: Ints, val: Ints, patients: Strings, keys: list[bytes], path: Path) -> None:
-    """An image that two patients share would stay when one of them withdraws; one that is held out must not be trained on."""
-    if not len(train):
-        raise ManifestError(f"{path}: no images to train on; import it with a train split")
-    owner: dict[bytes, str] = {}
-    shared = [row for row in train.tolist() if owner.setdefault(keys[row], str(patients[row])) != patients[row]]
+def _of_one(dataset: Dataset, path: Path) -> Dataset:
+    """The set of one hospital, to which a patient's id has to mean one person: a list of withdrawals gives nothing but ids."""
+    if dataset.patient is None or dataset.site is None or dataset.patient_scope == "global":
+        return dataset
+    shared = sorted(at_several_sites(dataset.patient.tolist(), dataset.site.tolist()))
     if shared:
         raise ManifestError(
-            f"{path}: {len(shared)} training images are also another patient's, first row {shared[0]}; such an image would stay when "
-            f"one of the two withdraws, so keep it once, under its own patient"
+            f"{path}: {len(shared)} patients' ids occur at several sites, first {quoted(shared[0])}, and may be different people; "
+            f"import it again with --patient-scope global if they are the same, or with ids of their own"
         )
-    leaked = [row for row in val.tolist() if keys[row] in owner]
+    return dataset
+
+
+def _check(dataset: Dataset, patients: Strings, keys: list[bytes], path: Path) -> None:
+    """An image that two patients share would stay when one of them withdraws; one that is held out must not be trained on."""
+    train, val = dataset.rows(TRAIN).tolist(), dataset.rows(VAL).tolist()
+    if not train:
+        raise ManifestError(f"{path}: no images to train on; import it with a train split")
+    held = [keys[row] for row in train]
+    shared = contradictions(held, patients[train].tolist())
+    if shared:
+        raise ManifestError(
+            f"{path}: {len(shared)} training images are also another patient's, first row {train[shared[0][1]]}; such an image would stay "
+            f"when one of the two withdraws, so keep it once, under its own patient"
+        )
+    twice = contradictions(held, dataset.labels[train].tolist())
+    if twice:
+        raise ManifestError(
+            f"{path}: {len(twice)} training images are byte for byte another with another label, first row {train[twice[0][1]]}; keep each "
+            f"once, under the right label"
+        )
+    trained = set(held)
+    leaked = [row for row in val if keys[row] in trained]
     if leaked:
         raise LeakError(
             f"{path}: {len(leaked)} images held out for verification are trained on as well, first row {leaked[0]}; remove them from one"

@@ -146,8 +146,8 @@ def _delta(worker: Worker, work: Train | Unlearn | Perform) -> Params:
 
 def _held(task: Task, standing: Standing, holdings: Holdings) -> tuple[tuple[str, ...], ...]:
     """The groups that the task names, as the patients in them whose images are still here."""
-    here = set(holdings.client.patients)
-    return tuple(tuple(i for i in standing.groups[d].ids if i in here) for d in task.withdrawn)
+    here = frozenset(holdings.client.patients)
+    return tuple(standing.groups[d].among(here) for d in task.withdrawn)
 
 
 def _check_forget(task: Task, groups: tuple[tuple[str, ...], ...]) -> None:

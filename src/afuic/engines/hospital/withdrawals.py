@@ -18,8 +18,10 @@ from afuic.engines.hospital import data, files
 from afuic.engines.hospital.inbox import Inbox
 from afuic.engines.hospital.outbox import Outbox
 from afuic.errors import DataError, StoreError
+from afuic.identity import likeness, meant, names, quoted
 from afuic.settings import Site
 from afuic.store.files import holding, read_json
+from afuic.text import normal
 
 GROUP_FORMAT, FENCE_FORMAT = "afuic-withdrawal/1", "afuic-fence/1"
 SALT_BYTES = 32
@@ -46,6 +48,17 @@ class Group:
     ids: tuple[str, ...] = field(repr=False)
     salt: str = field(repr=False)
     taken_back: bool = False
+
+    @property
+    def patients(self) -> frozenset[str]:
+        """Its ids as they are compared with the hospital's data; the digest is of how they were written then."""
+        return frozenset(map(normal, self.ids))
+
+    def among(self, held: frozenset[str]) -> tuple[str, ...]:
+        """Those of the ids that are held which are the group's, however the images' file spells them by now."""
+        lost = {likeness(i) for i in self.patients - held}
+        respelt = {i for i in held if likeness(i) in lost} if lost else set()
+        return tuple(sorted((self.patients & held) | respelt))
 
     @property
     def asked(self) -> Asked:
@@ -83,10 +96,12 @@ def withdraw(site: Site, ids: Iterable[str], at: float) -> Asked:
 
     DataError, and nothing is written, where ids do not exist (all are named) or no patient would be left.
     """
-    wanted = tuple(sorted({i.strip() for i in ids} - {""}))
+    listed = tuple(ids)
+    names(listed, "patients", "the list of patients", lambda k: f"entry {k + 1}")
+    wanted = tuple(sorted(set(map(normal, listed)) - {""}))
     with holding(files.folder(_folder(site)), wait=True):
         known = standing(site)
-        same = (g for g in known.groups.values() if g.ids == wanted and not g.taken_back)
+        same = (g for g in known.groups.values() if g.patients == frozenset(wanted) and not g.taken_back)
         group = next(same, None) or _new(site, known, wanted, at)
         files.keep(_path(site, group.salted), _written(group))
     _stop(site, "patients withdrew")
@@ -121,7 +136,7 @@ def take_all_back(site: Site) -> None:
 
 def _new(site: Site, known: Standing, wanted: tuple[str, ...], at: float) -> Group:
     held = set(data.read(site).client.patients)
-    _check(site, wanted, held, {i for g in known.groups.values() if not g.taken_back for i in g.ids})
+    _check(site, wanted, held, {i for g in known.groups.values() if not g.taken_back for i in g.patients})
     salt = secrets.token_hex(SALT_BYTES)
     return Group(salted(wanted, salt), at, wanted, salt)
 
@@ -129,8 +144,9 @@ def _new(site: Site, known: Standing, wanted: tuple[str, ...], at: float) -> Gro
 def _check(site: Site, wanted: tuple[str, ...], held: set[str], gone: set[str]) -> None:
     unknown = [i for i in wanted if i not in held]
     if unknown:
+        said = ", ".join(f"{quoted(i)}{meant(i, held)}" for i in unknown)
         raise DataError(
-            f"{site.data}: {len(unknown)} of {len(wanted)} patients are not in it: {', '.join(map(repr, unknown))}; correct the ids, "
+            f"{site.data}: {len(unknown)} of {len(wanted)} patients are not in it: {said}; correct the ids, "
             f"nothing has been withdrawn or sent"
         )
     if not wanted:
