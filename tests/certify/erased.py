@@ -108,6 +108,7 @@ def signed(key: Path, count: int = 1) -> list[str]:
     made: list[str] = []
     for number in range(count):
         previous = envelope.digest(made[-1]) if made else None
-        facts = replace(FACTS, number=number, previous=previous, issued_at=FACTS.issued_at + number)
+        record = replace(FACTS.record, links=FACTS.record.links + number)
+        facts = replace(FACTS, number=number, previous=previous, issued_at=FACTS.issued_at + number, record=record)
         made.append(envelope.sign(statement(facts), key))
     return made

@@ -48,7 +48,9 @@ def test_another_order_shows(made: list[str], key: Path) -> None:
 
 
 def test_an_exchanged_one_shows(made: list[str], key: Path) -> None:
-    other = statement(replace(FACTS, number=1, previous=envelope.digest(made[0]), quarantined=99))
+    other = statement(
+        replace(FACTS, number=1, previous=envelope.digest(made[0]), quarantined=99, record=replace(FACTS.record, links=78))
+    )
     found = problems([made[0], envelope.sign(other, key), *made[2:]], key)
     assert found == ["number 2 names another certificate as number 1 than the one given"]
 
@@ -59,3 +61,9 @@ def test_a_foreign_one_shows(made: list[str], key: Path, tmp_path: Path) -> None
     make_key(tmp_path / "forger.key")
     forged = signed(tmp_path / "forger.key", 2)[1]
     assert "position 1 does not hold" in problems([made[0], forged], key)[0]
+
+
+def test_a_store_that_was_put_back_shows(made: list[str], key: Path) -> None:
+    older = replace(FACTS, number=1, previous=envelope.digest(made[0]), record=FACTS.record)
+    found = problems([made[0], envelope.sign(statement(older), key)], key)
+    assert found == ["number 1 has a shorter record than number 0: the server's store was put back in between"]

@@ -114,6 +114,26 @@ def test_every_character_of_its_head_and_signature_counts(fixed: tuple[str, Publ
             envelope.verify(changed, public)
 
 
+def verifies(content: bytes, public: PublicKey) -> bool:
+    try:
+        envelope.verify(content.decode(), public)
+    except (CertificateError, UnicodeDecodeError):
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_every_bit_counts(fixed: tuple[str, PublicKey]) -> None:
+    """Whichever bit of the file is turned over, and whichever byte is missing or there twice."""
+    made, public = fixed
+    content = made.encode()
+    assert verifies(content, public)
+    for at, byte in enumerate(content):
+        assert not any(verifies(content[:at] + bytes([byte ^ 1 << bit]) + content[at + 1 :], public) for bit in range(8)), at
+        assert not verifies(content[:at] + content[at + 1 :], public), at
+        assert not verifies(content[:at] + bytes([byte, byte]) + content[at + 1 :], public), at
+
+
 def test_another_key_is_named(made: str, tmp_path: Path) -> None:
     other = load_public(make_key(tmp_path / "other.key"))
     with pytest.raises(CertificateError, match="another key"):

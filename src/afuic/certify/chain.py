@@ -40,6 +40,10 @@ def follows(place: Place, before: Place, digest: str) -> list[str]:
         return [_numbers(before.number, place.number)]
     if place.previous != digest:
         return [f"number {place.number} names another certificate as number {before.number} than the one given"]
+    if place.record.links <= before.record.links:
+        return [
+            f"number {place.number} has a shorter record than number {before.number}: the server's store was put back in between"
+        ]
     return []
 
 

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.exceptions import InvalidSignature
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,7 +38,7 @@ class _Signature(_Strict):
 
 class _Form(_Strict):
     payload: str
-    payloadType: str = Field(pattern=f"^{PAYLOAD.replace('+', '[+]')}$")  # noqa: N815 - the envelope's own word
+    payloadType: Literal["application/vnd.in-toto+json"]  # noqa: N815 - the envelope's own word
     signatures: list[_Signature] = Field(min_length=1, max_length=1)
 
 
