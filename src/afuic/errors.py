@@ -22,6 +22,7 @@ AfuicError
 │   └── Denied             the server answered that it will not
 ├── CertificateError       a certificate does not hold, or must not be issued
 ├── EngineError            the engine beneath (Flower) cannot do what was asked of it
+├── Halted                 no work may be handed out until an operator has seen to the store
 ├── TaskStopped            a task was told to stop before its last batch
 ├── TaskRefused            a hospital does not do what it was sent
 └── RunInterrupted         the user stopped a run; it can be resumed
@@ -131,6 +132,10 @@ class CertificateError(AfuicError):
 
 class EngineError(AfuicError):
     """The engine beneath, Flower, cannot do what was asked of it."""
+
+
+class Halted(AfuicError):
+    """No work may be handed out until an operator has seen to the store."""
 
 
 class TaskStopped(AfuicError):

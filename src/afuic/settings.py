@@ -109,12 +109,16 @@ class Retention(Section):
 
 
 class Server(Section):
-    """``federation.toml``. ``database``: an SQLAlchemy URL; the default is SQLite in ``store``."""
+    """``federation.toml``. ``database``: an SQLAlchemy URL; the default is SQLite in ``store``.
+
+    ``witness``: a folder outside of ``store``, best on another disk, that is never restored together with it.
+    """
 
     federation: Config
     images: Images
     hospitals: tuple[Hospital, ...] = Field(min_length=1)
     store: File = Path("server/store")
+    witness: File = Path("server/witness")
     database: str | None = None
     calibration: File | None = Path("server/calibration.npz")
     signing_key: File = Path("server/certificate.key")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,6 +166,37 @@ def renew(
     renewals += [renewing.tls(folder)] if tls else []
     for renew_it in renewals:
         say(renew_it())
+
+
+@app.command(epilog="Example: afuic deploy reconcile /srv/afuic --waive r-5f2c81d0a4be --reason 'asked for by mistake'")
+def reconcile(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The server's folder, with its server stopped.")] = Path(),
+    waive: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REQUEST", help="Leave this erasure for good; may be given more than once.", show_default="none"),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Let rows that were changed from outside count as they are.")
+    ] = False,
+    unnamed: Annotated[bool, typer.Option("--unnamed", help="Delete files of models that no row names.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, for --waive and --accept.", show_default="none")
+    ] = None,
+) -> None:
+    """Put a store right that was set back to an older copy: ask again for every erasure that it lost, or waive it by name.
+
+    Until then the server hands out no work; 'afuic status' says why. What is done is in the audit.
+    """
+    with needs_deploy("open a federation's store"):
+        from afuic.settings import SERVER_FILE, Server, load
+        from afuic.store.book import Book
+
+    if (waive or accept) and not reason:
+        raise ConfigError("deploy reconcile: --waive and --accept need a --reason, for the record")
+    settings = load(folder / SERVER_FILE, Server)
+    with closing(Book.open(settings.database, settings.store, write=True, witness=settings.witness, tidy=False)) as book:
+        done = book.reconcile(dict.fromkeys(waive or (), reason or ""), reason if accept else None, unnamed, time.time())
+    say(*(done or ["nothing to put right: the store has all that its witness knows"]))
 
 
 def _keep(what: str, folder: Path) -> None:

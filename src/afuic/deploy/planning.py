@@ -139,7 +139,7 @@ def _server(plan: Plan, issued: pki.Issued) -> Tree:
         "server/certificate.key": File(signing.private, secret=True),
         "server/certificate.pub": File(signing.public),
         "server/superexec.secret": File(keys.shared(), secret=True),
-        **{f"server/{name}": None for name in ("store", "flower", "logs", "run")},
+        **{f"server/{name}": None for name in ("store", "witness", "flower", "logs", "run")},
         "nginx.conf": text(nginx.configuration(plan.engine, plan.api)),
         f"systemd/{unit}": text(unit_text),
         "compose.yaml": text(units.server_compose(plan.engine.public_port)),

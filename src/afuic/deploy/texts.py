@@ -17,6 +17,7 @@ _AGREED = """\
 _SERVER = f"""\
 # The server of a federation that can unlearn. Paths are relative to this file. It may hold a database's password: keep it to yourself.
 #   store, database   where the truth lies: a folder, and "none" for SQLite in it, or a URL (postgresql+psycopg://user:password@host/name)
+#   witness           what was acknowledged, outside of the store: best on another disk, and never restored together with the store
 #   [[hospitals]]     who takes part; a hospital is known by its node_key, whatever name it gives itself
 #   [api]             where erasure requests come in; nginx passes them on from [engine] public_port
 #   [engine]          Flower's SuperLink, on this machine only, and what nginx lets in

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from afuic.engines.hospital.watermark import Highest
 from afuic.engines.live.messages import Answer, Task, Verify, pack_answer, unpack_task
 from afuic.engines.live.transport import Reply
 from afuic.engines.simulator import computed
 from afuic.engines.worker import Worker
-from afuic.errors import AfuicError
+from afuic.errors import AfuicError, TaskRefused
 from afuic.params import Params
 from afuic.rng import stream
 from afuic.scores import Measured
@@ -119,7 +120,14 @@ class StandIn:
     def _answer(self, client: str, task: str, place: Path) -> Reply:
         document = json.loads(place.read_text())["document"].encode()
         asked = unpack_task(document, place.with_suffix(".safetensors").read_bytes())
-        return Reply(task, client, *pack_answer(self.perform(asked)))
+        highest = Highest(self.folder / client / "watermark")
+        before = highest.read()
+        try:
+            highest.rise(asked.watermark, before)
+            answer = self.perform(asked)
+        except TaskRefused as refusal:
+            answer = Answer(task, failed=str(refusal))
+        return Reply(task, client, *pack_answer(replace(answer, seen=before)))
 
     def _receive(self, client: str, task: Task) -> None:
         """Delete what is durable at the server."""

@@ -60,6 +60,7 @@ def _settings(config: Config, federation: Federation, folder: Path) -> dict[str,
         "images": Images(channels=federation.channels, size=federation.size, class_names=federation.class_names),
         "hospitals": tuple(Hospital(name=name, node_key=f"key of {name}") for name in federation.clients),
         "store": folder / "store",
+        "witness": folder / "witness",
         "calibration": _calibration(federation, folder / "calibration.npz"),
         "signing_key": folder / "certificate.key",
     }

@@ -23,7 +23,7 @@ def configured(settings: Server) -> uvicorn.Config:
     if api.certificate is None and api.host not in LOOPBACK:
         raise ConfigError(f"api.host: {api.host} is open to the network, so api.certificate and api.key are needed")
     return uvicorn.Config(
-        create_app(settings, lambda: Book.open(settings.database, settings.store)),
+        create_app(settings, lambda: Book.open(settings.database, settings.store, witness=settings.witness)),
         host=api.host,
         port=api.port,
         ssl_certfile=api.certificate,

@@ -12,6 +12,7 @@ from afuic.errors import Conflict, StoreError
 from afuic.store import schema
 from afuic.store.database import Database
 from afuic.store.rows import Command
+from afuic.store.witness import REASON
 from afuic.store.writing import plain
 
 table = schema.commands
@@ -21,15 +22,16 @@ def ask(database: Database, command: Command) -> tuple[Command, bool]:
     """The command as it is stored, and whether it is new; Conflict where its key or its request's id was used for something else."""
     try:
         with database.writing() as connection:
-            return _ask(connection, command)
+            return put(connection, command)
     except StoreError as error:
         if not isinstance(error.__cause__, IntegrityError):
             raise
     with database.writing() as connection:
-        return _ask(connection, command)
+        return put(connection, command)
 
 
-def _ask(connection: Connection, command: Command) -> tuple[Command, bool]:
+def put(connection: Connection, command: Command) -> tuple[Command, bool]:
+    """The command as it is stored, and whether it is new, within a transaction of the caller's."""
     known = connection.execute(select(table).where(table.c.who == command.who, table.c.key == command.key)).first()
     if known is not None:
         return _repeated(as_command(known), command), False
@@ -44,6 +46,8 @@ def _ask(connection: Connection, command: Command) -> tuple[Command, bool]:
 def _repeated(known: Command, command: Command) -> Command:
     same = ["kind", "client", "patients", "salted", "reason", *(["request"] if command.kind != "erase" else [])]
     new = replace(command, reason=plain(command.reason))
+    if known.reason == REASON:
+        same.remove("reason")
     if any(getattr(known, name) != getattr(new, name) for name in same):
         raise Conflict(f"key {command.key!r} was used before for something else; take a new key for a new request")
     return known
@@ -63,6 +67,11 @@ def _request(connection: Connection, command: Command) -> None:
 def waiting(connection: Connection) -> list[Command]:
     """Commands that the server has not taken up, the oldest first."""
     return [as_command(row) for row in connection.execute(select(table).where(table.c.outcome.is_(None)).order_by(table.c.id))]
+
+
+def all_of(connection: Connection) -> list[Command]:
+    """All commands, the oldest first."""
+    return [as_command(row) for row in connection.execute(select(table).order_by(table.c.id))]
 
 
 def take(connection: Connection, command: int) -> None:

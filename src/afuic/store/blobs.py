@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import sys
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import torch
 from afuic.errors import StoreError
 from afuic.params import Params, digest
 from afuic.store import codec
-from afuic.store.files import read_json, read_tensors, write_bytes, write_json, writing
+from afuic.store.files import read_json, read_tensors, sync_folder, write_bytes, write_json, writing
 
 SUFFIX = ".safetensors"
 MARK = "store.json"
@@ -31,8 +29,8 @@ class Blobs:
         """Make the folder, for this user alone."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync(self.folder)
-            _sync(self.folder.parent)
+            sync_folder(self.folder)
+            sync_folder(self.folder.parent)
 
     def require(self, key: str) -> None:
         """StoreError unless this folder belongs to the database whose mark is ``key``: another's files would be taken for rubbish."""
@@ -71,7 +69,7 @@ class Blobs:
     def _write(self, content: dict[str, Any]) -> str:
         place = self.folder.parent
         write_json(place / MARK, content)
-        _sync(place)
+        sync_folder(place)
         return str(content["mark"])
 
     def put(self, params: Params) -> str:
@@ -81,9 +79,9 @@ class Blobs:
         if not (path.exists() and path.stat().st_size == len(content)):
             known = path.parent.exists()
             write_bytes(path, content)
-            _sync(path.parent)
+            sync_folder(path.parent)
             if not known:
-                _sync(self.folder)
+                sync_folder(self.folder)
         return name
 
     def get(self, name: str) -> dict[str, torch.Tensor]:
@@ -110,7 +108,7 @@ class Blobs:
             with writing(path):
                 path.unlink(missing_ok=True)
         for folder in {path.parent for path in paths if path.parent.exists()}:
-            _sync(folder)
+            sync_folder(folder)
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of those of the models that are there."""
@@ -183,14 +181,3 @@ def _apart(params: Params) -> Params:
     """The model, copied where two of its tensors hold the same memory: a file of tensors cannot share."""
     places = {tensor.untyped_storage().data_ptr() for tensor in params.values()}
     return params if len(places) == len(params) else {name: tensor.detach().clone() for name, tensor in params.items()}
-
-
-def _sync(folder: Path) -> None:
-    """Make the folder's own entries durable, where the system lets a folder be opened."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,7 +7,7 @@ process then. What is half-done when a process is killed is undone when the next
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -22,15 +22,17 @@ from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
 from afuic.scores import Measured, measured
 from afuic.settings import Retention
-from afuic.store import asking, codec, purging, reading, recording, retention, schema, snapshots, writing
+from afuic.store import asking, chain, codec, purging, reading, recording, recovery, retention, schema, snapshots, writing
 from afuic.store.blobs import Blobs, Stored, remove
 from afuic.store.database import RESTORE, Database
 from afuic.store.rows import CertificateRow, Command, PurgeReport, Tip
 from afuic.store.views import Views
+from afuic.store.witness import Witness, Witnessed, asked
 
 BLOBS = "blobs"
 PAGE = 100
 HANDFUL = 16
+RECONCILE = "'afuic deploy reconcile' (docs/deployment/operate.md)"
 
 
 class Book(Views):
@@ -55,10 +57,21 @@ class Book(Views):
             database.close()
 
     @classmethod
-    def create(cls, url: str | None, folder: Path, federation: str, agreed: str, theta0: Params) -> Self:
-        """A new store that holds the initial model, open for writing; StoreError if there is one already, or something of one."""
+    def create(
+        cls, url: str | None, folder: Path, federation: str, agreed: str, theta0: Params, witness: Path | None = None
+    ) -> Self:
+        """A new store that holds the initial model, open for writing; StoreError if there is one already, or something of one.
+
+        ``witness``: the folder of its witness, which must know of no other.
+        """
         database, blobs = Database(url, folder), Blobs(folder / BLOBS)
+        own = None if witness is None else Witness(witness)
         try:
+            if own is not None and own.read().head.links:
+                raise StoreError(
+                    f"{own.path}: knows of a store that is not in {folder} and {database.name}; {RESTORE}, or take the witness away to "
+                    f"begin a new federation"
+                )
             database.exclude()
             if database.exists():
                 raise StoreError(
@@ -72,13 +85,17 @@ class Book(Views):
             with database.owning() as connection:
                 _begin(connection, federation, agreed, origin, key)
             blobs.finish(key)
-            return cls(database, blobs)
+            book = cls(database, blobs, own)
+            book.testify()
+            return book
         except BaseException:
             database.close()
             raise
 
     @classmethod
-    def open(cls, url: str | None, folder: Path, *, write: bool = False) -> Self:
+    def open(
+        cls, url: str | None, folder: Path, *, write: bool = False, witness: Path | None = None, tidy: bool = True
+    ) -> Self:
         """The store in ``folder``; with ``write`` as its only writer, its tables brought up to this version.
 
         StoreError where there is none or only something of one, where it is of a newer version, or where another process writes.
@@ -94,9 +111,9 @@ class Book(Views):
                 database.upgrade()
             else:
                 database.require_current()
-            book = cls(database, Blobs(folder / BLOBS))
+            book = cls(database, Blobs(folder / BLOBS), None if witness is None else Witness(witness))
             if write:
-                book._take_over()
+                book._take_over(tidy)
             return book
         except BaseException:
             database.close()
@@ -174,10 +191,10 @@ class Book(Views):
         with self._database.reading() as connection:
             return asking.waiting(connection)
 
-    def heartbeat(self, at: float) -> None:
-        """Note that the server is alive."""
+    def heartbeat(self, at: float, halted: str | None = None) -> None:
+        """Note that the server is alive; ``halted``: why it hands out no work."""
         with self._database.owning() as connection:
-            beat = update(schema.federation).values(heartbeat_at=at)
+            beat = update(schema.federation).values(heartbeat_at=at, halted=halted)
             connection.execute(beat.execution_options(unchained=True))
 
     def seen(self, task: str) -> bool:
@@ -277,6 +294,7 @@ class Book(Views):
                 mine = CertificateRow(len(known), request, envelope, digest, at)
                 connection.execute(insert(schema.certificates).values(**vars(mine)))
                 connection.execute(delete(schema.uncertified).where(schema.uncertified.c.request == request))
+        self.testify({"what": "certified", "request": request, "number": mine.number, "digest": mine.digest})
         return mine
 
     def put_off(self, request: str, why: str, at: float) -> int:
@@ -295,7 +313,7 @@ class Book(Views):
             values = {"client": client, "numbers": dict(numbers), "at": at, "why": why}
             writing.upsert(connection, schema.verifications, {"request": request}, values)
 
-    def _take_over(self) -> None:
+    def _take_over(self, tidy: bool) -> None:
         """Begin where the last writer ended, and undo what it had left half-done.
 
         StoreError where more files are unnamed than one process can have begun: then the database is not these files' own.
@@ -306,15 +324,79 @@ class Book(Views):
             most = HANDFUL + 4 * _count(connection, schema.clients) + _last_snapshot(connection)
         self._seq = int(row["seq"])
         self._blobs.finish(row["mark"])
+        if not tidy or self.set_back():
+            return
         self._blobs.delete(late - needed)
         unnamed = self._blobs.unnamed(needed)
         if len(unnamed) > most:
             raise StoreError(
                 f"{self._blobs.folder}: {len(unnamed)} files are named by no row of {self._database.name}, more than a killed process can "
-                f"have begun, so that nothing is deleted: the database is older than the folder, or another's; {RESTORE}"
+                f"have begun, so that nothing is deleted: the database is older than the folder, or another's; {RESTORE}, or have them "
+                f"deleted with 'afuic deploy reconcile --unnamed'"
             )
         for path in unnamed:
             remove(path)
+
+    def standstill(self) -> str | None:
+        """Why no work may be handed out from this store; None where it may, and the witness then knows all that the store does."""
+        if broken := self.faults():
+            return f"the record does not fit: {'; '.join(broken)}: changed from outside of afuic; {RESTORE}, or see {RECONCILE}"
+        if behind := self.set_back():
+            return f"the store is behind what it was: {'; '.join(behind)}; it was set back to an older copy, see {RECONCILE}"
+        with self._database.reading() as connection:
+            commands = [asked(command) for command in asking.all_of(connection)]
+            certificates = reading.certificates(connection)
+        issued = [{"what": "certified", "request": c.request, "number": c.number, "digest": c.digest} for c in certificates]
+        self.testify(*commands, *issued)
+        self.testify()
+        return None
+
+    def reconcile(self, waived: Mapping[str, str], accept: str | None, unnamed: bool, at: float) -> list[str]:
+        """Put right what ``standstill`` complains of, and say what was done; nothing is done where anything of it cannot be.
+
+        Requests that the witness knows and the store does not are asked for again, or, where ``waived`` gives a reason, left for good.
+        ``accept``: why rows that were changed from outside are to count as they are; ``unnamed``: delete files that no row names.
+        """
+        known = Witnessed() if self._witness is None else self._witness.read()
+        self._require_own(known)
+        broken, behind, done = self.faults(), self.set_back(), list[str]()
+        if broken and accept is None:
+            raise StoreError(f"the record does not fit: {'; '.join(broken)}; {RESTORE}, or accept them by name (--accept)")
+        with self._database.reading() as connection:
+            asks, left = recovery.missing(connection, known, waived)
+        if self._witness is not None and asks:
+            self._witness.note(*({"what": "again", "at": at, "request": request} for request in asks))
+        with self._database.owning() as connection:
+            for request in asks:
+                recovery.ask_again(connection, request, known)
+                done.append(f"{request}: asked for again")
+            for request in left:
+                why = waived.get(request, "withdrawn before the store was restored")
+                recovery.leave(connection, request, known, f"not asked for again after a restore: {why}", at)
+                done.append(f"{request}: left, {why}")
+            if behind:
+                recovery.rise(connection, known)
+                done.append("the store counts as restored from here on")
+            for outcome in (*done, *(f"accepted as it is ({accept}): {fault}" for fault in broken)):
+                row = {
+                    "who": "afuic",
+                    "role": "server",
+                    "action": "reconcile",
+                    "subject": "store",
+                    "outcome": writing.plain(outcome),
+                }
+                connection.execute(insert(schema.audit).values(at=at, **row))
+        if broken and accept is not None:
+            with self._database.owning() as connection:
+                chain.anew(connection, accept)
+            done += [f"accepted: {fault}" for fault in broken]
+        self.testify()
+        if unnamed:
+            paths = self._blobs.unnamed(self.needed())
+            for path in paths:
+                remove(path)
+            done.append(f"{len(paths)} files that no row names: deleted")
+        return done
 
 
 def _require_nothing(database: Database, blobs: Blobs) -> None:

@@ -147,3 +147,14 @@ def _check_header(content: bytes, most: int) -> None:
         parse_json(content[8 : 8 + size], limit=most, depth=HEADER_DEPTH)
     except JsonError as error:
         raise StoreError(f"its header is {error}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's own entries durable, where the system lets a folder be opened."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -104,6 +104,20 @@ NOTHING = Head(0, "sha256:" + "0" * 64)
 
 
 @dataclass(frozen=True)
+class Watermark:
+    """How far a store has come: how often it was ``restored``, its record's newest link, the ids of all ``requests`` that it knows.
+
+    It only grows, in each of these; a store that shows less has been set back. ``seal``: by which the store knows that it said so itself.
+    """
+
+    restored: int
+    links: int
+    head: str
+    requests: tuple[str, ...] = ()
+    seal: str = ""
+
+
+@dataclass(frozen=True)
 class Status:
     """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
 from afuic.errors import StoreError
 from afuic.params import Params
-from afuic.store import asking, chain, reading, schema, writing
+from afuic.store import asking, chain, reading, recovery, schema, writing
 from afuic.store.blobs import Blobs
 from afuic.store.database import RESTORE, Database
 from afuic.store.rows import (
@@ -26,21 +28,27 @@ from afuic.store.rows import (
     UncertifiedRow,
     VerificationRow,
     VersionRow,
+    Watermark,
 )
+from afuic.store.witness import Witness, Witnessed, asked, standing
 
 LIMIT = 100
 
 
 class Views:
-    """A federation's store in a folder and a database. ``federation``: its name; ``agreed``: digest of what its members agreed on."""
+    """A federation's store in a folder and a database. ``federation``: its name; ``agreed``: digest of what its members agreed on.
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
-        self._database, self._blobs = database, blobs
+    ``witness``: whom everything that is acknowledged of an erasure is told.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, witness: Witness | None = None) -> None:
+        self._database, self._blobs, self._witness = database, blobs, witness
         with database.reading() as connection:
             row = connection.execute(select(schema.federation)).one()
         self.federation: str = row.name
         self.agreed: str = row.agreed
         self._theta0: str = row.theta0
+        self._mark: str = row.mark
         blobs.require(row.mark)
 
     def ask(self, command: Command) -> tuple[Command, bool]:
@@ -48,7 +56,61 @@ class Views:
 
         Conflict where the key, or the id of a new request, was used for something else.
         """
-        return asking.ask(self._database, command)
+        found = asking.ask(self._database, command)
+        self.testify(asked(found[0]))
+        return found
+
+    def testify(self, *lines: Mapping[str, Any]) -> None:
+        """Tell the witness these lines, but for requests that it knows, and how far the record is; durable when this returns.
+
+        A store that is behind its witness says nothing of how far it is.
+        """
+        if self._witness is None:
+            return
+        known = self._witness.read()
+        self._require_own(known)
+        with self._database.reading() as connection:
+            stand = standing(*recovery.stand(connection)) if recovery.forward(connection, known) else {}
+        told = [line for line in lines if not known.knows(line)] or ([] if lines else [{"what": "head"}])
+        begun = [] if known.store is not None else [{"what": "begun", "store": self._mark}]
+        if told or begun:
+            self._witness.note(*({"at": time.time(), **line, **stand} for line in (*begun, *told)))
+
+    def _require_own(self, known: Witnessed) -> None:
+        if self._witness is not None and known.store not in {None, self._mark}:
+            raise StoreError(
+                f"{self._witness.path}: is the witness of another store; name the right one in federation.toml (witness), or take it away"
+            )
+
+    def set_back(self) -> list[str]:
+        """In what this store is behind its witness; nothing where it is not."""
+        if self._witness is None:
+            return []
+        known = self._witness.read()
+        self._require_own(known)
+        with self._database.reading() as connection:
+            return recovery.set_back(connection, known)
+
+    def unfinished(self) -> set[str]:
+        """Requests that were asked for again after a restore and have not been released yet."""
+        if self._witness is None:
+            return set()
+        with self._database.reading() as connection:
+            return recovery.unfinished(connection, self._witness.read())
+
+    def watermark(self) -> Watermark:
+        """How far this store has come, for hospitals to remember."""
+        with self._database.reading() as connection:
+            return recovery.watermark(connection)
+
+    def contradiction(self, client: str, seen: Watermark) -> str | None:
+        """In what this store is behind what it once told a hospital, which the witness then learns; None where it is not."""
+        with self._database.reading() as connection:
+            found = recovery.contradiction(connection, seen)
+        if found is not None and self._witness is not None:
+            stand = standing(seen.restored, Head(seen.links, seen.head))
+            self._witness.note({"what": "heard", "at": time.time(), "from": client, "requests": seen.requests, **stand})
+        return found
 
     def audit(self, at: float, who: str, role: str, action: str, subject: str, outcome: str) -> None:
         """Note who did what, and how it ended."""

@@ -19,6 +19,7 @@ from afuic.engines.live.driver import Driver
 from afuic.engines.live.starting import book_of
 from afuic.engines.standin import Habits, StandIn, performing
 from afuic.engines.trial import Trial, trial
+from afuic.errors import Halted
 from afuic.store.book import Book
 from afuic.store.rows import Command
 
@@ -67,6 +68,9 @@ class Live:
         settings = self.trial.settings
         worker = building.worker(settings)
         book = book_of(settings, worker)
+        if (halted := book.standstill()) is not None:
+            book.close()
+            raise Halted(halted)
         clock.start(book.tip().t)
         perform = performing(self.trial.worker, self.trial.groups)
         hospitals = StandIn(self.habits, perform, clock.now, self.folder / "hospitals", **self.standin)

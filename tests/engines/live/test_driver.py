@@ -155,6 +155,7 @@ def test_a_wall_clock_that_jumps_changes_dates_and_nothing_else(live: Make) -> N
     plain.stop()
     shutil.rmtree(plain.folder / "store")
     shutil.rmtree(plain.folder / "hospitals")
+    shutil.rmtree(plain.folder / "witness")
     jumping = live(SCRUB)
     assert _run_with_jumps(jumping, jumps=(1e9, -2e9, 4e8)) == record
     same(jumping)

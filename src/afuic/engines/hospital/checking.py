@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from afuic.engines.hospital.withdrawals import Standing
-from afuic.engines.live.messages import Assignment, Task, Verify, unpack_task
+from afuic.engines.live.messages import Assignment, Task, Verify, fits, unpack_task
 from afuic.erase.rounds import Job
 from afuic.erase.scrub import Scrub
 from afuic.errors import AfuicError, ParamsError, TaskRefused
@@ -18,6 +18,7 @@ from afuic.params import Params, check_like
 from afuic.protocol.effects import Perform, Train, Unlearn
 from afuic.settings import Site, agreed
 from afuic.store.codec import is_params
+from afuic.store.rows import Watermark
 
 SALTED = re.compile(r"sha256:[0-9a-f]{64}")
 LONGEST, MOST = 200, 100_000
@@ -84,6 +85,8 @@ def _check_names(task: Task) -> None:
         raise TaskRefused("the message is not a task: its names are not short texts")
     if not _texts(task.withdrawn) or not all(SALTED.fullmatch(d) for d in task.withdrawn):
         raise TaskRefused("the message is not a task: its withdrawn groups are not salted digests")
+    if task.watermark is not None and not (isinstance(task.watermark, Watermark) and fits(task.watermark)):
+        raise TaskRefused("the message is not a task: how far the server's records have come is no watermark")
     if not _texts(task.received):
         raise TaskRefused("the message is not a task: the results received are not a list of names")
 

@@ -10,6 +10,7 @@ import json
 import logging
 import traceback
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from afuic.engines.hospital.listening import EVERY_S, Heard, Listener
 from afuic.engines.hospital.outbox import Outbox
 from afuic.engines.hospital.pace import Pace
 from afuic.engines.hospital.verifying import scores
+from afuic.engines.hospital.watermark import Highest
 from afuic.engines.hospital.withdrawals import Standing
 from afuic.engines.live.messages import TASK_BYTES, Answer, Task, Verify, pack_answer
 from afuic.engines.worker import Patients, Worker, named
@@ -34,6 +36,7 @@ from afuic.scores import Measured
 from afuic.settings import Site
 from afuic.store.codec import encode
 from afuic.store.files import holding
+from afuic.store.rows import Watermark
 
 LOG = logging.getLogger("afuic.hospital")
 
@@ -49,11 +52,13 @@ class Desk:
         self.site, self.listen_s = site, listen_s
         self.network = Network(site.federation.model.name, site.images.channels, site.images.size, len(site.images.class_names))
         self.inbox, self.outbox = Inbox(site.state / "inbox"), Outbox(site.state / "outbox")
+        self.highest = Highest(site.state / "watermark.json")
+        self._before: Watermark | None = None
         self._read: tuple[tuple[int, ...], Holdings] | None = None
 
     def perform(self, document: bytes, tensors: bytes) -> tuple[bytes, bytes]:
         """The answer to a message, always: a result, numbers, or one sentence on why there is none, without a patient's id."""
-        task = ""
+        task, self._before = "", None
         try:
             with ExitStack() as stack:
                 self._alone(stack)
@@ -63,7 +68,7 @@ class Desk:
                 return self._answer(message)
         except (TaskRefused, TaskStopped) as refusal:
             LOG.warning("task %r: %s", task, refusal)
-            return pack_answer(Answer(task or _name(document), failed=str(refusal)))
+            return pack_answer(Answer(task or _name(document), failed=str(refusal), seen=self._before))
         except Exception as error:  # its text may name patients, and an engine would send it on
             LOG.error("task %r: %s", task, _without_names(error))
             reason = f"{type(error).__name__} at the hospital; its own log says more"
@@ -80,6 +85,8 @@ class Desk:
 
     def _answer(self, task: Task) -> tuple[bytes, bytes]:
         name = task.assignment.task
+        self._before = self.highest.read()
+        self.highest.rise(task.watermark, self._before)
         self.outbox.drop(task.received)
         self.inbox.clear()
         standing = withdrawals.standing(self.site)
@@ -89,7 +96,7 @@ class Desk:
             LOG.info("task %r: answered again", name)
             return ready
         checking.permit(task, standing)
-        reply = pack_answer(self._done(task, standing))
+        reply = pack_answer(replace(self._done(task, standing), seen=self._before))
         self._keep(task, basis, reply)
         LOG.info("task %r: done, %d bytes", name, sum(map(len, reply)))
         return reply

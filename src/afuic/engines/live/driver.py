@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from afuic import settings as configured
-from afuic.engines.live import hearing
+from afuic.engines.live import hearing, messages
 from afuic.engines.live.attempts import Attempts, Deadly
 from afuic.engines.live.calibrating import Calibrator
 from afuic.engines.live.clock import Clock, Patience
@@ -24,12 +24,12 @@ from afuic.engines.live.sending import Sender
 from afuic.engines.live.standing import Standing
 from afuic.engines.live.transport import Reply, Transport
 from afuic.engines.worker import Worker
-from afuic.errors import ProtocolError, StoreError
+from afuic.errors import Halted, ProtocolError, StoreError
 from afuic.protocol import Rules
 from afuic.protocol import events as ev
 from afuic.protocol.events import Event
 from afuic.settings import Server
-from afuic.store.book import Book
+from afuic.store.book import RECONCILE, Book
 from afuic.store.rows import Command
 
 AWAY_S = 5.0
@@ -73,7 +73,7 @@ class Driver:
         self.gate = Gate(settings.gate, worker.network.logits, worker.federation.calibration)
         self.hospitals = tuple(sorted(h.name for h in settings.hospitals))
         agreed = configured.agreed(settings.federation, settings.images)
-        self.sender = Sender(transport, self.hospitals, agreed, settings.engine.task_deadline_s)
+        self.sender = Sender(transport, self.hospitals, agreed, settings.engine.task_deadline_s, book.watermark)
         self.ending = Ending(settings, self.standing, certifier)
         self.attempts = Attempts(settings.store)
         self.patience, self._unasked = Patience(), Patience()
@@ -81,6 +81,7 @@ class Driver:
         self._deaf_until: dict[str, float] = {}
         self._unreadable: set[tuple[str, str]] = set()
         self._later: list[_Later] = []
+        self._again = book.unfinished()
         self._seen_at: dict[str, float] = {}
         self._present: frozenset[str] = frozenset()
         self._beaten = clock.now() - HEARTBEAT_S
@@ -211,7 +212,7 @@ class Driver:
         with self.attempts.reading(reply.client, reply.task):
             try:
                 self._heard(reply)
-            except StoreError:
+            except (StoreError, Halted):
                 raise
             except Exception as error:
                 log.exception("%s from %s could not be taken up", plain(reply.task), reply.client)
@@ -224,6 +225,7 @@ class Driver:
         return self.clock.now() < self._deaf_until.get(reply.client, 0.0)
 
     def _heard(self, reply: Reply) -> None:
+        self._remember(reply)
         state, open_ = self.standing.state, self.standing.open
         found = hearing.meaning(reply, state, open_, self.gate, self.clock.now(), self.book.seen)
         if isinstance(found, hearing.Ignored):
@@ -238,6 +240,14 @@ class Driver:
             self._scored(reply, found)
         else:
             self._arrived(reply, found)
+
+    def _remember(self, reply: Reply) -> None:
+        """Halted where a hospital shows that the store was once further than it is."""
+        seen = messages.seen_in(reply.document)
+        if seen is not None and (behind := self.book.contradiction(reply.client, seen)) is not None:
+            raise Halted(
+                f"the store is behind what {reply.client} was told of it: {behind}; it was set back to an older copy, see {RECONCILE}"
+            )
 
     def _arrived(self, reply: Reply, event: Event) -> None:
         try:
@@ -321,10 +331,17 @@ class Driver:
 
     def _hand_out(self) -> bool:
         self.standing.notify()
-        return self.sender.turn(self.standing.open, self._present, self.clock.now())
+        if self._again:
+            self._again = self.book.unfinished()
+        return self.sender.turn(self.standing.open, self._present, self.clock.now(), training=not self._again)
 
     def _beat(self) -> None:
         t = self.clock.now()
         if t - self._beaten >= HEARTBEAT_S:
-            self.book.heartbeat(self.clock.at())
+            waiting = (
+                f"only for {', '.join(sorted(self._again))}, asked for again after a restore, until released"
+                if self._again
+                else None
+            )
+            self.book.heartbeat(self.clock.at(), waiting)
             self._beaten = t

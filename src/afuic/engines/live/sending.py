@@ -6,12 +6,14 @@ again, under the same names: a hospital that has done a task answers it from wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from afuic.engines.live.messages import Assignment, Task, Verify, pack_task
 from afuic.engines.live.open import Open
 from afuic.engines.live.transport import Transport
+from afuic.protocol.effects import Train
+from afuic.store.rows import Watermark
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,30 @@ class Overdue:
 
 
 class Sender:
-    """``agreed``: the settings' digest; ``deadline_s``: a task without an answer for so long since it was first sent is overdue."""
+    """``agreed``: the settings' digest; ``deadline_s``: a task without an answer for so long since it was first sent is overdue.
 
-    def __init__(self, transport: Transport, clients: Iterable[str], agreed: str, deadline_s: float) -> None:
+    ``mark`` says how far the store has come.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clients: Iterable[str],
+        agreed: str,
+        deadline_s: float,
+        mark: Callable[[], Watermark | None] = lambda: None,
+    ) -> None:
         self.transport, self.clients, self.agreed, self.deadline_s = transport, tuple(clients), agreed, deadline_s
+        self._mark = mark
         self._sent: dict[str, str] = {}
         self._until: dict[str, float] = {}
         self._rests: dict[str, float] = {}
         self._present: frozenset[str] = frozenset()
 
-    def turn(self, open_: Open, present: frozenset[str], t: float) -> bool:
-        """Take back what is not open any more and hand out what is; whether anything was."""
+    def turn(self, open_: Open, present: frozenset[str], t: float, *, training: bool = True) -> bool:
+        """Take back what is not open any more and hand out what is, training only if it may be; whether anything was."""
+        if not training:
+            open_ = replace(open_, work={task: work for task, work in open_.work.items() if not isinstance(work, Train)})
         for client in present - self._present:
             self._sent.pop(client, None)
         self._present = present
@@ -64,7 +79,7 @@ class Sender:
 
     def _send(self, open_: Open, client: str, assignment: Assignment, t: float) -> None:
         known = open_.withdrawn.get(client, ()), open_.received.get(client, ())
-        document, tensors = pack_task(Task(assignment, *known, self.agreed))
+        document, tensors = pack_task(Task(assignment, *known, self.agreed, self._mark()))
         self.transport.send(client, assignment.task, document, tensors)
         self._sent[client] = assignment.task
         if not isinstance(assignment, Verify):

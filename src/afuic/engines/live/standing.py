@@ -70,6 +70,7 @@ class Standing:
             self.book.snapshot(self.seq, self.state, self.open)
             self.snapshot_seq = self.seq
             self.book.sweep(self.retention)
+            self.book.testify()
 
     def notify(self) -> None:
         """Tell hospitals, through the inbox that they look into while they work, which tasks to stop."""
