@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from afuic.certify import envelope, form
 from afuic.certify.canonical import canonical
-from afuic.certify.facts import Facts
+from afuic.certify.facts import Facts, _gap
 from afuic.certify.keys import PublicKey, load_private, load_public, public_path
 from afuic.certify.limits import ALWAYS, COPIES, SEED
 from afuic.certify.statement import statement
@@ -388,3 +388,19 @@ def test_every_method_has_its_ways() -> None:
     from afuic.certify.agreement import WAYS as KNOWN
 
     assert set(KNOWN) == set(METHODS)
+
+
+ANY = st.one_of(st.text(max_size=40), st.text("\u202e\x9b\u2028\x00\ud800\u0308 e", max_size=2500))
+GAPS = st.one_of(st.none(), st.floats(), st.just(-1e-9))
+
+
+@settings(max_examples=80, deadline=None)
+@given(notes=st.lists(ANY, max_size=3), places=st.lists(ANY, max_size=3), source=ANY, option=ANY, gaps=st.tuples(GAPS, GAPS))
+def test_no_text_and_no_number_from_outside_prevents_a_certificate(
+    notes: list[str], places: list[str], source: str, option: str, gaps: tuple[float | None, float | None]
+) -> None:
+    done = replace(DONE, notes=tuple(notes), healing=(7, _gap(gaps[0]), _gap(gaps[1])))
+    purge = replace(FACTS.purge, unreachable=tuple(places))  # type: ignore[type-var]
+    made = statement(replace(FACTS, done=done, purge=purge, source=source, options={"a": option, "b": [option, {option: 1.5}]}))
+    private = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
+    assert envelope.verify(sign(made, private), PublicKey(private.public_key())).document() == made

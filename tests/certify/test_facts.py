@@ -9,8 +9,9 @@ import pytest
 import torch
 from erased import FACTS
 
+from afuic.certify.canonical import canonical
 from afuic.certify.facts import Done, books, done, how, method
-from afuic.certify.statement import statement
+from afuic.certify.statement import parse, statement
 from afuic.config import Aggregation
 from afuic.erase import METHODS
 from afuic.erase.method import Ask, Plan
@@ -58,19 +59,25 @@ def test_the_books_hold_every_model_of_the_ledger_and_nothing_of_the_erased() ->
     assert found.lines[1].digest == digest(ledger.clients["b@0"])
 
 
-def test_it_makes_a_certificate() -> None:
-    law = rules("afuic", guard={"versions": 0})
+@pytest.mark.parametrize(("name", "options"), [("afuic", {"guard": {"versions": 0}}), ("continue", {})])
+def test_it_makes_a_certificate(name: str, options: dict[str, Any]) -> None:
+    law = rules(name, **options)
     state = erased(law)
-    name, source, options = method(law.method)
-    request = replace(FACTS.request, client="a", who="operator:o")  # type: ignore[type-var]
     ledger = state.ledger
-    after = replace(FACTS.after, contributors=ledger.contributors(), taught_by=ledger.taught_by())  # type: ignore[type-var]
-    verification = None
-    facts = replace(FACTS, request=request, done=done(state.requests["r"]), verification=verification, after=after)
-    facts = replace(facts, before=replace(FACTS.before, contributors=("a@0", "b@0")), books=books(ledger, FACTS.after.version))  # type: ignore[type-var]
-    made = statement(replace(facts, method=name, source=source, options=options))
-    assert made["predicate"]["method"]["options"]["guard"]["versions"] == 0
-    assert made["predicate"]["evidence"]["procedural"]["removal"]["contributors"] == ["a@0"]
+    facts = replace(
+        FACTS,
+        request=replace(FACTS.request, client="a", who="operator:o"),  # type: ignore[type-var]
+        before=replace(FACTS.before, contributors=("a@0", "b@0")),  # type: ignore[type-var]
+        after=replace(FACTS.after, contributors=ledger.contributors(), taught_by=ledger.taught_by()),  # type: ignore[type-var]
+        books=books(ledger, FACTS.after.version),
+        done=done(state.requests["r"]),
+        verification=None,
+    )
+    called, source, every = method(law.method)
+    made = parse(canonical(statement(replace(facts, method=called, source=source, options=every)))).predicate
+    assert set(options) <= set(made.method.options)
+    assert made.evidence.procedural.removal.contributors == ("a@0",)
+    assert (made.evidence.procedural.removal.how == "nothing") == (name == "continue")
 
 
 WAYS = {

@@ -73,6 +73,12 @@ def test_the_model_is_compared(key: Path, chain: list[Path], tmp_path: Path) -> 
     assert "holds" not in text
 
 
+def test_a_certificate_from_the_future_is_told(key: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(envelope.sign(statement(replace(FACTS, issued_at=4_070_908_800.0)), key))  # 2099-01-01
+    code, text = verify(tmp_path / "c.json", "--key", public_path(key))
+    assert (code, "clock: issued 2099-01-01T00:00:00Z" in text) == (0, True)
+
+
 def test_the_chain_is_followed(key: Path, chain: list[Path]) -> None:
     with_key = ("--key", public_path(key))
     code, text = verify(chain[2], *with_key)

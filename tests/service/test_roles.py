@@ -95,6 +95,18 @@ def test_a_note_names_no_other_hospital_to_a_hospital(trained: Service):
         assert "hospital-2" not in trained.get("hospital-1", path).text
 
 
+def test_why_there_is_no_certificate_is_for_the_operators(trained: Service):
+    own = trained.ask("hospital-1").json()["id"]
+    trained.driver.take_back()
+    trained.driver.book.put_off(own, "server/certificate.key: no such key file", 1.0)
+    assert trained.get("operator", "status").json()["uncertified"] == {own: "server/certificate.key: no such key file"}
+    for path in ("requests", f"requests/{own}", "status"):
+        assert "certificate.key" in trained.get("operator", path).text
+        assert "certificate.key" not in trained.get("hospital-1", path).text
+        assert "could not make its certificate" in trained.get("hospital-1", path).text
+    assert trained.get("hospital-2", "status").json()["uncertified"] == {}
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -34,7 +34,7 @@ def statement(facts: Facts) -> dict[str, Any]:
             predicate=_predicate(facts, facts.request.released_at),
         ).document()
         canonical(made)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, OSError) as error:
         why = fault(error) if isinstance(error, ValidationError) else str(error)
         raise CertificateError(f"{facts.request.id}: not to be certified, {why}") from None
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +55,13 @@ def _checked(path: Path, keys: list[Path], model: Path | None, previous: list[Pa
     statement = envelope.verify(text, known)
     signed = f"signature: made with the key {envelope.key_id(text)[:16]}… ({', '.join(map(str, keys))})"
     form = f"form: {statement.predicate_type}; what it says agrees with itself, and the ledger's root with its entries"
-    return [signed, form, _compared(statement, model), _followed(statement, previous, known)], statement
+    return [signed, form, *_ahead(statement), _compared(statement, model), _followed(statement, previous, known)], statement
+
+
+def _ahead(statement: form.Statement) -> Iterator[str]:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if (issued := statement.predicate.times.issued) > now:
+        yield f"clock: issued {issued}, which this machine's clock has yet to come to ({now}); one of the two is wrong"
 
 
 def _compared(statement: form.Statement, model: Path | None) -> str:

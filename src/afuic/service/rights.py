@@ -16,6 +16,9 @@ TAKEN_BACK = frozenset({"asked", "waiting", "scrubbing", "healing", "working"})
 """Phases in which a request can be withdrawn: nothing has been released yet."""
 ENDED = frozenset({"completed", "failed", "refused", "superseded", "withdrawn"})
 
+UNCERTIFIED = "the server could not make its certificate; the server's operator sees why"
+"""What a hospital is told: the reason may name the server's own files."""
+
 
 def against_asking(caller: Caller, ask: Ask) -> str | None:
     """Why this caller may not ask for it; None where it may."""
@@ -68,7 +71,8 @@ def told(caller: Caller, row: RequestRow, hospitals: Iterable[str]) -> RequestRo
         return row
     others = {name for name in hospitals if name != caller.hospital}
     history = tuple({**move, "reason": unnamed(str(move["reason"]), others)} for move in row.history)
-    return replace(row, notes=tuple(unnamed(note, others) for note in row.notes), history=history)
+    held = None if row.uncertified is None else UNCERTIFIED
+    return replace(row, notes=tuple(unnamed(note, others) for note in row.notes), history=history, uncertified=held)
 
 
 def lineage(caller: Caller, row: VersionRow, rows: Iterable[RequestRow]) -> VersionRow:
@@ -95,5 +99,5 @@ def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Statu
         return status
     own = {row.id for row in rows if visible(caller, row)}
     clients = tuple(client for client in status.clients if client.name == caller.hospital)
-    held = {request: why for request, why in status.uncertified.items() if request in own}
+    held = {request: UNCERTIFIED for request in status.uncertified if request in own}
     return replace(status, clients=clients, pending=tuple(r for r in status.pending if r in own), uncertified=held)

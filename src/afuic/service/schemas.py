@@ -17,7 +17,17 @@ MOST_VERSION = 2**53
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 SEEN = rf"^[^{HIDDEN_CLASS}]*[^{HIDDEN_CLASS}\s][^{HIDDEN_CLASS}]*$"
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=SEEN), AfterValidator(visible)]
+
+
+def _says_something(text: str) -> str:
+    if not (found := visible(text)):
+        raise ValueError("says nothing")
+    return found
+
+
+Reason = Annotated[
+    str, Field(min_length=1, max_length=500, json_schema_extra={"pattern": SEEN}), AfterValidator(_says_something)
+]
 """Text that says something and hides nothing, in Unicode's composed form."""
 
 

@@ -173,3 +173,18 @@ def test_what_cannot_be_certified_says_so_and_is_tried_more_and_more_rarely(live
     found.until(lambda: bool(found.book.certificates()))
     assert found.book.uncertified() == []
     assert found.book.status().uncertified == {}
+
+
+def test_a_fault_in_certifying_is_told_and_the_federation_goes_on(live: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("never thought of")
+
+    monkeypatch.setattr("afuic.engines.live.ending.facts_of", fails)
+    found = live()
+    found.turns(5)
+    request = found.ask("hospital-0")
+    found.until(lambda: bool(found.book.uncertified()))
+    assert "a fault in afuic (RuntimeError)" in found.book.status().uncertified[request]
+    before = found.state.applied
+    found.turns(10)
+    assert found.state.applied > before

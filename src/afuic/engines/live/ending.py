@@ -108,6 +108,12 @@ class Ending:
         except AfuicError as error:
             self._put_off(request, str(error))
             return False
+        except Exception as error:  # whatever its facts make certifying raise: the federation goes on
+            log.exception("request %s: certifying it failed", request)
+            self._put_off(
+                request, f"a fault in afuic ({type(error).__name__}); the server's log has it whole, please report it"
+            )
+            return False
         self.book.certify(request, envelope, digest, self.clock.at())
         self._certified.add(request)
         log.info("request %s certified", request)
