@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from afuic.config import Config
     from afuic.config import load as load_config
+    from afuic.engines.classifier import load_model
     from afuic.engines.experiment import run
     from afuic.engines.replay import replay
 
 __version__ = "0.1.0"
-__all__ = ["Config", "__version__", "load_config", "replay", "run"]
+__all__ = ["Config", "__version__", "load_config", "load_model", "replay", "run"]
 
 _HOMES = {
     "Config": ("afuic.config", "Config"),
     "load_config": ("afuic.config", "load"),
+    "load_model": ("afuic.engines.classifier", "load_model"),
     "replay": ("afuic.engines.replay", "replay"),
     "run": ("afuic.engines.experiment", "run"),
 }

@@ -55,6 +55,12 @@ class Images(Section):
     class_names: tuple[str, ...] = Field(min_length=2)
 
 
+class Architecture(Images):
+    """What has to be known of a network to build it around a model's tensors. ``model``: its name, as in a configuration."""
+
+    model: str
+
+
 class Hospital(Section):
     """A hospital as the server knows it. ``node_key``: its SuperNode's public key (OpenSSH, one line).
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_exported_names_are_pinned():
-    assert afuic.__all__ == ["Config", "__version__", "load_config", "replay", "run"]
+    assert afuic.__all__ == ["Config", "__version__", "load_config", "load_model", "replay", "run"]
     assert set(afuic.__all__) <= set(dir(afuic))
 
 

@@ -45,7 +45,7 @@ def export(
 
     with client(server, token, ca, home) as connection:
         row = connection.model(version)
-        write(connection.model_file(version), row, out)
+        write(connection.model_file(version), row, connection.network(), out)
     say(f"wrote {out}: version {row.version}, {row.digest}")
     say(f"contributors, in its sum: {telling.in_the_sum(row) or 'nobody'}")
     say(f"its server's steps were taught by: {telling.taught_by(row) or 'nobody'}")

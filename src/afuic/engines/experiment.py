@@ -29,7 +29,9 @@ from afuic.evaluate.distance import floor, js, js_to_set
 from afuic.evaluate.gaps import AFTER, MEASURES, spread, z
 from afuic.evaluate.results import Results
 from afuic.evaluate.resurfacing import resurfacing
-from afuic.store.files import holding, write_bytes, write_tensors
+from afuic.settings import Architecture
+from afuic.store.exporting import write_model
+from afuic.store.files import holding, write_bytes
 from afuic.store.journal import merge
 
 __all__ = ["Progress", "recorded_config", "run"]
@@ -115,11 +117,19 @@ def _conclude(lab: Laboratory, out: Path, every: tuple[Arm, ...]) -> Results:
     for arm in every:
         model = measured_model(folder, arm.name, "final")
         if model is not None:
-            write_tensors(out / "models" / f"{arm.name.replace('/', '-')}.safetensors", model)
+            path = out / "models" / f"{arm.name.replace('/', '-')}.safetensors"
+            write_model(path, model, _network(lab), f"{lab.config.name}, seed {lab.config.seed}: {arm.name} at the end")
     write_bytes(out / "events.jsonl", merge(folder / arm.name / "events.jsonl" for arm in every))
     write_bytes(out / "results.json", results.to_json().encode())
     shutil.rmtree(folder)
     return results
+
+
+def _network(lab: Laboratory) -> Architecture:
+    held = lab.federation
+    return Architecture(
+        model=lab.config.model.name, channels=held.channels, size=held.size, class_names=tuple(held.class_names)
+    )
 
 
 def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from afuic.document import parse_json
 from afuic.errors import ConfigError, Denied, JsonError, ServiceError, Unreachable
 from afuic.service.schemas import KEY, REQUEST_ID, Ask, Problem
-from afuic.settings import LOOPBACK, Access
+from afuic.settings import LOOPBACK, Access, Architecture
 from afuic.store.rows import AuditRow, CertificateRow, RequestRow, Status, VersionRow
 from afuic.text import shown
 
@@ -88,6 +88,10 @@ class Client:
     def model_file(self, version: int) -> bytes:
         """A version's tensors, as safetensors."""
         return self._call("GET", f"/v1/models/{version}/file").content
+
+    def network(self) -> Architecture:
+        """The network that every model's tensors belong to."""
+        return self._parse(self._call("GET", "/v1/network"), Architecture)
 
     def certificate(self, request: str) -> CertificateRow:
         """A request's certificate."""

@@ -18,6 +18,7 @@ from afuic.service.door import Visit
 from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, Inbox, Problem
 from afuic.service.shelf import Shelf
 from afuic.service.tokens import Caller
+from afuic.settings import Architecture
 from afuic.store.book import Book
 from afuic.store.rows import AuditRow, CertificateRow, Command, RequestRow, Status, VersionRow
 
@@ -152,6 +153,13 @@ def file(version: Version, caller: Who, book: Store) -> StreamingResponse:
     return StreamingResponse(
         _chunks(path), media_type="application/octet-stream", headers={"Content-Length": str(path.stat().st_size)}
     )
+
+
+@router.get("/network")
+def network(request: Request) -> Architecture:
+    """The network that every model's tensors belong to, and its classes."""
+    found: Architecture = request.app.state.network
+    return found
 
 
 @router.get("/certificates")
