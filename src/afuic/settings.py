@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from afuic.config import Config, Section, explain, read_toml
 from afuic.errors import ConfigError
 
 SERVER_FILE, HOSPITAL_FILE, CLIENT_FILE = "federation.toml", "hospital.toml", "client.toml"
+PROCESSES = "processes.json"
+"""How it stands with a machine's processes, in the folder ``run``; written by their supervisor."""
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 HOST = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -176,14 +179,30 @@ S = TypeVar("S", Server, Site, Access)
 
 
 def load(path: Path, kind: type[S]) -> S:
-    """The settings in ``path``, its relative paths made absolute from its folder; ConfigError names every bad key."""
+    """The settings in ``path``, its relative paths made absolute from its folder; ConfigError names every bad key.
+
+    A file that holds a database's password has to be readable by its owner alone.
+    """
     if not path.exists():
         raise ConfigError(f"{path}: no such file; 'afuic deploy init' writes one")
     try:
         settings = kind.model_validate(read_toml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
+    if isinstance(settings, Server) and settings.database and urlsplit(settings.database).password:
+        private(path)
     return _absolute(settings, path.parent.resolve())
+
+
+def private(path: Path) -> Path:
+    """The path of a secret, or of a folder of secrets; ConfigError where anybody but its owner may read or change it.
+
+    A path where nothing is passes: whoever reads it says what is missing.
+    """
+    if sys.platform != "win32" and path.exists() and path.stat().st_mode & 0o077:
+        what, mode = ("folder", 700) if path.is_dir() else ("secret", 600)
+        raise ConfigError(f"{path}: others may read this {what}; run chmod {mode} {path}")
+    return path
 
 
 def _absolute(settings: S, folder: Path) -> S:

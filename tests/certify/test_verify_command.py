@@ -159,6 +159,7 @@ def test_without_cryptography_it_says_what_to_install(key: Path, chain: list[Pat
 
 
 def test_asking_a_server_needs_httpx_alone(tmp_path: Path) -> None:
+    (tmp_path / "token").touch(0o600)
     (tmp_path / "token").write_text("t" * 43)
     where = ("--server", "http://127.0.0.1:9", "--token", tmp_path / "token")
     for command in (["requests"], ["status"], ["erase", "--client", "a", "--reason", "leaves"], ["certificate", "r-1"]):

@@ -50,6 +50,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 def _home(service: Running, who: str) -> Path:
     folder = service.folder.parent / who
     folder.mkdir()
+    (folder / "token").touch(0o600)
     (folder / "token").write_text(service.secrets[who] + "\n")
     (folder / "ca.pem").write_bytes((service.folder / "ca.pem").read_bytes())
     return folder
@@ -190,6 +191,7 @@ def test_a_key_that_cannot_be_is_refused_before_anything_is_in_force(service: Ru
 
 
 def test_what_the_server_refuses_is_in_force_at_the_hospital_and_said_to_be(service: Running, afuic_cli, tmp_path):
+    (tmp_path / "wrong").touch(0o600)
     (tmp_path / "wrong").write_text("not-the-token\n")
     code, said = afuic_cli("erase", "--token", tmp_path / "wrong", *REASON, "--home", tmp_path / "hospital-1")
     assert code == 2
@@ -253,6 +255,7 @@ def test_a_request_taken_back_is_lifted_at_the_hospital_once_the_server_has_done
 def test_what_is_wrong_is_one_sentence(service: Running, afuic_cli, tmp_path, monkeypatch):
     operator, hospital = ("--home", tmp_path / "operator"), ("--home", tmp_path / "hospital-1")
     authority(tmp_path, "other")
+    (tmp_path / "forged").touch(0o600)
     (tmp_path / "forged").write_text("forged-but-secret")
     (tmp_path / "empty").write_text("")
     cases = [
@@ -298,6 +301,7 @@ def test_what_is_wrong_is_one_sentence(service: Running, afuic_cli, tmp_path, mo
 
 def test_too_many_calls_are_told_how_long_to_wait(tmp_path, afuic_cli):
     with running(tmp_path, requests_per_minute=1) as service:
+        (tmp_path / "token").touch(0o600)
         (tmp_path / "token").write_text(service.secrets["operator"])
         _write(tmp_path / "client.toml", {"api": service.url})
         assert afuic_cli("status", "--home", tmp_path)[0] == 0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from afuic.deploy import checks
 from afuic.deploy.processes import Process
 from afuic.deploy.running import Place, guard
 
@@ -15,18 +18,49 @@ def place(folder: Path) -> Place:
 
 
 def processes(text: str) -> tuple[Process, ...]:
-    """``name: [argv, depends, ready file or null, alive file or null]``."""
+    """``name: {argv, depends, ready, alive, beats, why, final}``; all but the first may be missing; the files' names, but for ``final``.
+
+    ``alive``: it hands something over, which is there as long as that file is; ``beats``: it works as long as it touches that one.
+    """
     return tuple(
         Process(
             name,
-            tuple(argv),
-            depends=tuple(depends),
-            ready=None if ready is None else Path(ready).exists,
-            alive=None if alive is None else Path(alive).exists,
+            tuple(given["argv"]),
+            depends=tuple(given.get("depends", ())),
+            ready=Path(given["ready"]).exists if "ready" in given else None,
+            alive=_alive(given),
+            hands_over="alive" in given,
+            silent_s=0.5,
+            why=partial(_said, Path(given.get("why", "/nowhere"))),
+            final=given.get("final"),
         )
-        for name, (argv, depends, ready, alive) in json.loads(text).items()
+        for name, given in json.loads(text).items()
     )
 
 
+def _said(why: Path) -> str:
+    return why.read_text() if why.exists() else ""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _alive(given: dict[str, Any]) -> checks.Check | None:
+    if "alive" in given:
+        return Path(given["alive"]).exists
+    return checks.beats(Path(given["beats"]), 0.5) if "beats" in given else None
+
+
 if __name__ == "__main__":
-    sys.exit(guard(place(Path(sys.argv[1])), processes(sys.argv[2]), grace_s=0.5))
+    sys.exit(
+        guard(
+            place(Path(sys.argv[1])),
+            processes(sys.argv[2]),
+            grace_s=0.5,
+            echo=_say,
+            stuck_s=float(sys.argv[3]),
+            check_s=0.2,
+        )
+    )

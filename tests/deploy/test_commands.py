@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import numpy
+import pytest
+
+from afuic.data.dataset import TRAIN, Dataset
+from afuic.data.npz import write_dataset
 from afuic.settings import Server, Site, load
 from tests.cli.conftest import afuic_cli
 
@@ -71,3 +76,99 @@ def test_a_server_without_its_calibration_images_is_told_so_before_it_starts(afu
         code, text = afuic_cli("deploy", "local", folder, *given)
         assert code == 2
         assert "goes on with its own settings" in text
+
+
+def hospital(afuic_cli, tmp_path, **images):
+    """A hospital's folder with so many images; what they look like may be other than agreed."""
+    folder = tmp_path / "federation"
+    code, text = afuic_cli("deploy", "init", folder, "--hospitals", "2", "--data", "phantom")
+    assert code == 0, text
+    home = folder / "hospitals" / "hospital-0"
+    site = load(home / "hospital.toml", Site)
+    given = {
+        "size": site.images.size,
+        "channels": site.images.channels,
+        "names": site.images.class_names,
+        "count": 100,
+    } | images
+    shape = (given["count"], given["size"], given["size"], given["channels"])
+    dataset = Dataset(
+        name="mine",
+        images=numpy.random.default_rng(0).integers(0, 256, shape, dtype=numpy.uint8),
+        labels=numpy.arange(given["count"]) % len(given["names"]),
+        split=numpy.full(given["count"], TRAIN, dtype=numpy.uint8),
+        site=None,
+        patient=None,
+        class_names=given["names"],
+        licence="",
+        source="",
+    )
+    write_dataset(dataset, home / "data.npz")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        ({"size": 32}, "import them again with --size 28"),
+        ({"channels": 3}, "the federation's 28 × 28 × 1"),
+        ({"names": ("cat", "dog")}, "the federation has no class 'cat'"),
+        ({"count": 5}, "5 images to train on, and the federation wants"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused_before_anything_starts(afuic_cli, tmp_path, images, why):
+    home = hospital(afuic_cli, tmp_path, **images)
+    code, text = afuic_cli("deploy", "join", home)
+    assert code == 2
+    assert why in text
+    assert not list((home / "logs").iterdir())
+
+
+@pytest.mark.parametrize("secret", ["node.key", "token", "superexec.secret", "state", "."])
+def test_a_hospital_whose_secrets_others_may_read_is_told_what_to_do(afuic_cli, tmp_path, secret):
+    home = hospital(afuic_cli, tmp_path)
+    path = (home / secret).resolve()
+    path.chmod(path.stat().st_mode | 0o044)
+    code, text = afuic_cli("deploy", "join", home)
+    assert code == 2
+    assert (
+        f"others may read this {'folder' if path.is_dir() else 'secret'}; run chmod {700 if path.is_dir() else 600} {path}"
+        in text
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["server/tls.key", "server/certificate.key", "server/tokens.json", "server/superexec.secret", "ca/ca.key", "server", "."],
+)
+def test_a_server_whose_secrets_others_may_read_is_told_what_to_do(afuic_cli, tmp_path, secret):
+    folder = tmp_path / "federation"
+    afuic_cli("deploy", "init", folder, "--hospitals", "2", "--data", "phantom")
+    path = (folder / secret).resolve()
+    path.chmod(path.stat().st_mode | 0o004)
+    code, text = afuic_cli("deploy", "serve", folder)
+    assert code == 2
+    assert f"run chmod {700 if path.is_dir() else 600} {path}" in text
+
+
+def test_settings_with_a_database_s_password_are_for_their_owner_alone(afuic_cli, tmp_path):
+    folder = tmp_path / "federation"
+    afuic_cli("deploy", "init", folder, "--hospitals", "2", "--data", "phantom")
+    place = folder / "federation.toml"
+    place.chmod(0o644)
+    load(place, Server)
+    text = place.read_text()
+    assert 'database = "none"' in text
+    place.write_text(text.replace('database = "none"', 'database = "postgresql+psycopg://me:secret@localhost/afuic"'))
+    code, said = afuic_cli("deploy", "serve", folder)
+    assert code == 2
+    assert f"run chmod 600 {place}" in said
+    assert "secret@" not in said
+
+
+def test_status_says_when_nothing_runs(afuic_cli, tmp_path):
+    folder = tmp_path / "federation"
+    afuic_cli("deploy", "init", folder, "--hospitals", "2", "--data", "phantom")
+    code, text = afuic_cli("deploy", "status", folder)
+    assert code == 2
+    assert "nothing runs here" in text

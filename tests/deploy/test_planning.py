@@ -138,9 +138,9 @@ def test_nginx_takes_its_settings(made):
 def test_nginx_lets_only_the_fleet_and_the_api_through():
     text = nginx.configuration(Engine(public_host="fl.example.org"), Api())
     assert text.count("proxy_pass") == 3
-    assert "location /v1/fleet/ {" in text
-    assert "listen 9443 ssl;" in text
-    assert "listen 127.0.0.1:9443 ssl;" in nginx.configuration(Engine(), Api())
+    assert "location ~ ^/v1/fleet/[a-z-]+$ {" in text
+    assert "listen 9443 ssl " in text
+    assert "listen 127.0.0.1:9443 ssl " in nginx.configuration(Engine(), Api())
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

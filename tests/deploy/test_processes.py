@@ -9,7 +9,7 @@ from afuic.deploy.processes import Life, Process
 from afuic.errors import ConfigError
 
 SERVICE = Process("service", ("true",))
-JOB = Process("job", ("true",), alive=lambda: True)
+JOB = Process("job", ("true",), alive=lambda: True, hands_over=True)
 
 
 def test_waits_double_up_to_a_minute():

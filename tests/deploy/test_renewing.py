@@ -104,3 +104,13 @@ def test_what_cannot_be_renewed_is_named_and_nothing_is_changed(folder: Path) ->
         code, said, files = changed(folder, *arguments)
         assert (code, files) == (2, set())
         assert says in " ".join(said.split())
+
+
+def test_nginx_s_settings_are_written_as_this_version_writes_them(folder: Path) -> None:
+    place = folder / "nginx.conf"
+    now = place.read_text()
+    place.write_text("what an earlier version wrote")
+    code, said, files = changed(folder, "--nginx")
+    assert (code, files) == (0, {"nginx.conf"})
+    assert "start its unit again" in said
+    assert place.read_text() == now

@@ -53,10 +53,11 @@ class Guarded:
         self.place = place(folder)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, by: tuple[str, ...] = (sys.executable,), **programs: object) -> None:
-        listed = {name: (given if isinstance(given, tuple) else (given, (), None, None)) for name, given in programs.items()}
-        code = [*by, "-m", "tests.deploy.guarding", str(self.place.folder), json.dumps(listed)]
-        self.process = subprocess.Popen(code, cwd=Path(__file__).parents[2])
+    def start(self, by: tuple[str, ...] = (sys.executable,), stuck_s: float = 60.0, **programs: object) -> None:
+        listed = {name: (given if isinstance(given, dict) else {"argv": given}) for name, given in programs.items()}
+        code = [*by, "-m", "tests.deploy.guarding", str(self.place.folder), json.dumps(listed), str(stuck_s)]
+        with (self.place.folder / "echo").open("wb") as echo:
+            self.process = subprocess.Popen(code, cwd=Path(__file__).parents[2], stdout=echo, stderr=echo)
         wait(lambda: running.running(self.place) is not None or self.process.poll() is not None)
 
     def stages(self) -> dict[str, str]:
@@ -88,7 +89,7 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
 
 def test_processes_start_in_the_order_of_their_dependences(guarded, tmp_path):
     ready = tmp_path / "ready"
-    guarded.start(first=(SLEEPS, (), str(ready), None), second=(SLEEPS, ("first",), None, None))
+    guarded.start(first={"argv": SLEEPS, "ready": str(ready)}, second={"argv": SLEEPS, "depends": ["first"]})
     wait(lambda: guarded.stages().get("first") == "starting")
     time.sleep(1)
     assert guarded.stages()["second"] == "waiting"
@@ -143,11 +144,63 @@ def test_a_crash_loop_is_slowed_down(guarded):
 
 def test_what_was_handed_over_is_handed_over_again_when_it_is_gone(guarded, tmp_path):
     gone = tmp_path / "gone"
-    guarded.start(run=(["/bin/true"], (), None, str(gone)))
+    guarded.start(run={"argv": ["/bin/true"], "alive": str(gone)})
     wait(lambda: guarded.life("run")["starts"] >= 2)
     gone.touch()
     wait(lambda: guarded.stages()["run"] == "done")
     assert guarded.life("run")["last_exit"] == 0
+
+
+def test_what_runs_without_doing_its_work_is_started_again(guarded, tmp_path):
+    """It lives on, as a SuperNode does that has given up."""
+    beats = tmp_path / "beats"
+    gives_up = ["/bin/sh", "-c", f"for k in 1 2 3 4 5 6 7 8; do touch {beats}; sleep 0.2; done; exec sleep 1000"]
+    guarded.start(gives_up={"argv": gives_up, "beats": str(beats)}, other={"argv": SLEEPS, "depends": ["gives_up"]})
+    wait(lambda: guarded.stages() == {"gives_up": "ready", "other": "ready"})
+    first = guarded.life("gives_up")["pid"]
+    wait(lambda: guarded.stages()["gives_up"] == "silent")
+    wait(lambda: guarded.life("gives_up")["starts"] >= 2 and guarded.stages()["gives_up"] == "ready")
+    assert not Path(f"/proc/{first}").exists()
+    assert guarded.life("other")["starts"] == 1
+    assert "has not done its work" in (guarded.place.log / "supervisor.log").read_text()
+
+
+def test_what_depends_on_silence_is_not_blamed_for_it(guarded, tmp_path):
+    quiet = {"argv": SLEEPS, "beats": str(tmp_path / "never")}
+    guarded.start(below=quiet, above={"argv": SLEEPS, "beats": str(tmp_path / "neither"), "depends": ["below"]})
+    wait(lambda: guarded.life("below")["starts"] >= 3)
+    assert guarded.life("above")["starts"] < guarded.life("below")["starts"]
+
+
+def test_an_end_for_good_ends_everything_and_says_why(guarded, tmp_path):
+    why = tmp_path / "why"
+    refused = ["/bin/sh", "-c", f"echo the server says no > {why}; sleep 0.5; exit 77"]
+    guarded.start(refused={"argv": refused, "final": 77, "why": str(why)}, other=SLEEPS)
+    assert guarded.process.wait(PATIENCE_S) == 77
+    assert guarded.family() == []
+    assert "refused: failed, exit 77" in (tmp_path / "echo").read_text()
+    assert "the server says no" in (tmp_path / "echo").read_text()
+
+
+def test_a_supervisor_that_stands_still_is_ended_with_all_it_started(guarded):
+    guarded.start(stuck_s=5.0, sleeps=SLEEPS)
+    wait(lambda: guarded.stages() == {"sleeps": "ready"})
+    family = guarded.family()
+    os.kill(guarded.supervisor(), signal.SIGSTOP)
+    assert guarded.process.wait(PATIENCE_S) != 0
+    assert not [pid for pid in family if Path(f"/proc/{pid}").exists()]
+
+
+def test_what_others_depend_on_is_ended_last(guarded, tmp_path):
+    """A hospital's SuperNode takes its leave of the server while that still runs."""
+    said, up = tmp_path / "said", tmp_path / "up"
+    leaves = f"trap 'echo $0 >> {said}; exit' TERM; echo $0 >> {up}; while :; do sleep 0.05; done"
+    argv = ["/bin/sh", "-c", leaves]
+    guarded.start(below={"argv": [*argv, "below"]}, above={"argv": [*argv, "above"], "depends": ["below"]})
+    wait(lambda: up.exists() and len(up.read_text().split()) == 2)
+    guarded.process.send_signal(signal.SIGTERM)
+    guarded.process.wait(PATIENCE_S)
+    assert said.read_text().split() == ["above", "below"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

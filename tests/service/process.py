@@ -43,6 +43,7 @@ def server_keys(folder: Path, signer: ec.EllipticCurvePrivateKey, issuer: str) -
     builder = _certificate("localhost", key, issuer, signer, x509.SubjectAlternativeName([x509.DNSName("localhost")]))
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     (folder / "tls.pem").write_bytes(builder.sign(signer, hashes.SHA256()).public_bytes(pem))
+    (folder / "tls.key").touch(0o600)
     (folder / "tls.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
 
 

@@ -50,6 +50,18 @@ def test_it_speaks_nothing_else(service: Running):
 
 
 @pytest.mark.deployment
+@pytest.mark.parametrize(
+    "suite", ["ECDHE-ECDSA-AES256-SHA384", "ECDHE-RSA-AES128-SHA256", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-CCM8"]
+)
+def test_it_offers_no_suite_without_forward_secrecy_and_authenticated_encryption(service: Running, suite: str):
+    weak = service.context()
+    weak.maximum_version = ssl.TLSVersion.TLSv1_2
+    weak.set_ciphers(f"{suite}:@SECLEVEL=0")
+    with socket.create_connection(("localhost", service.port)) as raw, pytest.raises(ssl.SSLError):
+        weak.wrap_socket(raw, server_hostname="localhost")
+
+
+@pytest.mark.deployment
 def test_a_header_that_is_too_long_is_refused(service: Running):
     with socket.create_connection(("localhost", service.port)) as raw:
         connection = service.context().wrap_socket(raw, server_hostname="localhost")

@@ -152,3 +152,24 @@ def test_any_token_of_a_hospital_acts_for_it(service: Service, tmp_path):
     again = service.ask("second")
     assert (first.status_code, again.status_code) == (202, 200)
     assert first.json() == again.json()
+
+
+@pytest.mark.parametrize(
+    "address", ["status?token=x", "status?access_token=", "status?limit={}", "status?{}", "requests/{}", "{}"]
+)
+def test_a_token_in_an_address_is_refused_and_told_nowhere(service: Service, address, caplog):
+    """Whoever sent it has to learn it, even with the right token in the header."""
+    secret = service.secrets["operator"]
+    with caplog.at_level("INFO"):
+        answer = service.get("operator", address.format(secret))
+    assert answer.status_code == 400
+    assert "never in the address" in answer.json()["error"]
+    assert not [record for record in caplog.records if record.name.startswith("afuic") and secret in record.getMessage()]
+    assert secret not in str(service.audit())
+
+
+@pytest.mark.parametrize("path", ["status/", "requests/", "models/"])
+def test_nobody_is_redirected_to_a_host_that_a_caller_named(service: Service, path):
+    answer = service.call("operator", "GET", f"/v1/{path}", headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers

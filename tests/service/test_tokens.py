@@ -65,6 +65,7 @@ def test_the_file_is_for_its_owner_alone(made, tmp_path):
 )
 def test_a_broken_file_is_named_without_its_content(tmp_path, content, says):
     path = tmp_path / "tokens.json"
+    path.touch(0o600)
     path.write_text(content)
     with pytest.raises(ConfigError, match=says) as error:
         tokens.read(path)
@@ -74,6 +75,7 @@ def test_a_broken_file_is_named_without_its_content(tmp_path, content, says):
 def test_a_hospitals_token_names_a_hospital_and_no_other_does(made, tmp_path):
     entry = json.loads(made[1].model_dump_json())
     for change in ({"hospital": None}, {"role": "operator"}):
+        (tmp_path / "tokens.json").touch(0o600)
         (tmp_path / "tokens.json").write_text(json.dumps([entry | change]))
         with pytest.raises(ConfigError):
             tokens.read(tmp_path / "tokens.json")

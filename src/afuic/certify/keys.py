@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from afuic.errors import ConfigError
+from afuic.settings import private
 
 BROKEN = (ValueError, TypeError)
 
@@ -56,9 +56,7 @@ def public_path(path: Path) -> Path:
 
 def load_private(path: Path) -> Ed25519PrivateKey:
     """The private key; ConfigError when the file is missing, no Ed25519 key, or readable by others."""
-    content = _read(path)
-    if sys.platform != "win32" and path.stat().st_mode & 0o077:
-        raise ConfigError(f"{path}: others may read this private key; run chmod 600 {path}")
+    content = _read(private(path))
     try:
         key = load_pem_private_key(content, None)
     except BROKEN:

@@ -217,7 +217,7 @@ def _print(row: RequestRow) -> None:
 
 
 def status(server: Server = None, token: TokenFile = None, ca: Authority = None, home: Home = None) -> None:
-    """Tell how the federation is: hospitals, version, staleness, the ledger's identity, disk, requests under way."""
+    """Tell how the federation is: hospitals, version, staleness, the ledger's identity, disk, requests under way, processes."""
     from afuic.cli import telling
 
     with client(server, token, ca, home) as connection:
@@ -225,6 +225,8 @@ def status(server: Server = None, token: TokenFile = None, ca: Authority = None,
     for line in telling.overview(found):
         say(line)
     output().print(telling.clients(found))
+    if found.processes:
+        output().print(telling.processes(found.processes))
 
 
 def audit(

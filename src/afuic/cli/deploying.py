@@ -143,10 +143,29 @@ def stop(folder: Present) -> None:
     say(f"{folder}: {running.stop(running.place(folder))} processes ended")
 
 
+@app.command(epilog="Example: afuic deploy status /srv/afuic")
+def status(folder: Present = Path()) -> None:
+    """Tell how it stands with each process of a folder, without asking the server; exit code 1 unless all do their work."""
+    with needs_deploy("look at a federation's processes"):
+        from afuic.cli import telling
+        from afuic.cli.common import output
+        from afuic.deploy import processes, running
+        from afuic.store import rows
+
+    where = running.place(folder)
+    found = () if running.running(where) is None else rows.processes(running.read_status(where), time.monotonic())
+    if not found:
+        raise ConfigError(f"{where.folder}: nothing runs here; 'afuic deploy serve' or 'join' starts it")
+    output().print(telling.processes(found))
+    if not all(row.stage in processes.SERVED for row in found):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: afuic deploy renew federation --tls --token operator")
 def renew(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that init made.")],
     tls: Annotated[bool, typer.Option("--tls", help="The server's TLS key and certificate; needs ca/ca.key.")] = False,
+    nginx: Annotated[bool, typer.Option("--nginx", help="nginx.conf, as this version writes it.")] = False,
     token: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A token: operator, auditor or a hospital's name.", show_default="none"),
@@ -159,11 +178,12 @@ def renew(
     with needs_deploy("make keys and certificates"):
         from afuic.deploy import renewing
 
-    if not (tls or token or node):
-        raise ConfigError("deploy renew: say what is to be new: --tls, --token NAME or --node HOSPITAL")
+    if not (tls or nginx or token or node):
+        raise ConfigError("deploy renew: say what is to be new: --tls, --nginx, --token NAME or --node HOSPITAL")
     renewals = [renewing.token(folder, name) for name in dict.fromkeys(token or ())]
     renewals += [renewing.node(folder, name) for name in dict.fromkeys(node or ())]
     renewals += [renewing.tls(folder)] if tls else []
+    renewals += [renewing.front(folder)] if nginx else []
     for renew_it in renewals:
         say(renew_it())
 
@@ -205,7 +225,7 @@ def _keep(what: str, folder: Path) -> None:
 
     where = running.place(folder)
     say(f"afuic: logs in {where.log}", err=True)
-    if code := running.start(what, folder):
+    if code := running.start(what, folder, echo=lambda line: say(f"afuic: {line}", err=True)):
         raise typer.Exit(abs(code))
 
 

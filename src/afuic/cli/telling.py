@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from afuic.cli.common import PlainTable
-from afuic.store.rows import AuditRow, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, ProcessRow, RequestRow, Status, VersionRow
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 CLIENTS_SHOWN = 8
@@ -123,6 +123,21 @@ def audit(rows: Iterable[AuditRow]) -> Table:
     for row in rows:
         table.add_row(str(row.id), when(row.at), row.who, row.role, row.action, row.subject, row.outcome)
     return table
+
+
+def processes(rows: Iterable[ProcessRow]) -> Table:
+    """A line for each process of a machine."""
+    table = PlainTable("process", "stage", "for", "starts", "failures", "why")
+    for row in rows:
+        said = row.why if row.stage not in {"ready", "done"} else ""
+        table.add_row(row.name, row.stage, lasting(row.seconds), str(row.starts), str(row.failures), said)
+    return table
+
+
+def lasting(seconds: float) -> str:
+    """A duration in its largest whole unit."""
+    units = ((86400, "d"), (3600, "h"), (60, "min"))
+    return next((f"{seconds / unit:.0f} {name}" for unit, name in units if seconds >= 2 * unit), f"{seconds:.0f} s")
 
 
 def clients(status: Status) -> Table:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from afuic.cli import telling
-from afuic.cli.common import PlainTable
 from afuic.deploy import logs, running
 from afuic.errors import ServiceError, StoreError
 from afuic.settings import HOSPITAL_FILE
+from afuic.store.rows import processes
 
 if TYPE_CHECKING:
     from afuic.deploy.running import Place
@@ -123,7 +122,14 @@ def _say_changes(console: Console, before: Told, now: Told) -> None:
     for name, life in now.items():
         if life["stage"] != before.get(name, {}).get("stage", "waiting"):
             code = f" (exit {life['last_exit']})" if life["stage"] == "failed" else ""
-            _say(console, f"{name}: {life['stage']}{code}")
+            _say(console, f"{name}: {life['stage']}{code}{_why(life)}")
+        elif _why(life) and _why(life) != _why(before[name]):
+            _say(console, f"{name}: {life['stage']}{_why(life)}")
+
+
+def _why(life: dict[str, Any]) -> str:
+    """Its own words, where it is not at work yet or no more."""
+    return f": {life['why']}" if life["why"] and life["stage"] in {"starting", "silent", "failed"} else ""
 
 
 def _say(console: Console, line: str) -> None:
@@ -131,19 +137,11 @@ def _say(console: Console, line: str) -> None:
 
 
 def _picture(where: Place, told: Told, status: Status | None) -> RenderableType:
-    parts: list[RenderableType] = [_processes(told)]
+    parts: list[RenderableType] = [telling.processes(processes(told, time.monotonic()))]
     if status is not None:
         parts += [Text(line) for line in telling.overview(status)]
         parts.append(telling.clients(status))
     return Group(*parts, Text(f"logs: {where.log}; {how_to_ask(where.folder)}; Ctrl-C stops everything"))
-
-
-def _processes(told: Told) -> Table:
-    table = PlainTable("process", "stage", "pid", "starts", "last exit")
-    for name, life in told.items():
-        code = "" if life["last_exit"] is None else str(life["last_exit"])
-        table.add_row(name, life["stage"], str(life["pid"] or ""), str(life["starts"]), code)
-    return table
 
 
 def how_to_ask(folder: Path) -> str:

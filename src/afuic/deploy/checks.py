@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import socket
-import ssl
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import islice
 from pathlib import Path
+
+from afuic import tls
 
 BRIEF_S = 2.0
 SERVERS = range(12_000, 30_000)
@@ -29,14 +31,14 @@ def listens(port: int, host: str = "127.0.0.1") -> Check:
     return check
 
 
-def answers(port: int, path: str, ca: Path | None, host: str = "127.0.0.1") -> Check:
-    """A GET of ``path`` is answered with 200, over TLS when ``ca`` says whom to trust."""
+def answers(port: int, path: str, ca: Path | None, host: str = "127.0.0.1", status: int = 200) -> Check:
+    """A GET of ``path`` is answered with ``status``, over TLS when ``ca`` says whom to trust."""
 
     def check() -> bool:
         try:
             with closing(_connection(host, port, ca)) as connection:
                 connection.request("GET", path)
-                return connection.getresponse().status == 200
+                return connection.getresponse().status == status
         except (OSError, HTTPException):
             return False
 
@@ -46,7 +48,27 @@ def answers(port: int, path: str, ca: Path | None, host: str = "127.0.0.1") -> C
 def _connection(host: str, port: int, ca: Path | None) -> HTTPConnection:
     if ca is None:
         return HTTPConnection(host, port, timeout=BRIEF_S)
-    return HTTPSConnection(host, port, timeout=BRIEF_S, context=ssl.create_default_context(cafile=str(ca)))
+    return HTTPSConnection(host, port, timeout=BRIEF_S, context=tls.calling(ca))
+
+
+def beats(mark: Path, within_s: float, clock: Callable[[], float] = time.monotonic) -> Check:
+    """A file has been touched within the last ``within_s``, or since the first question. The machine's date counts for nothing."""
+    seen: list[tuple[int | None, float]] = []
+
+    def check() -> bool:
+        touched = _touched(mark)
+        if not seen or (touched is not None and touched != seen[-1][0]):
+            seen[:] = [(touched, clock())]
+        return clock() - seen[-1][1] <= within_s
+
+    return check
+
+
+def _touched(mark: Path) -> int | None:
+    try:
+        return mark.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def free_ports(count: int, name: str, host: str = "127.0.0.1") -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ OF_PYTHON = frozenset(getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ", "
 """What Python itself ignores, and gives back to the programs that it starts."""
 VARIABLE, OWN = "AFUIC_SUPERVISED", "AFUIC_PROCESS"
 _PDEATHSIG, _SUBREAPER = 1, 36
+FILES = 65_536
 _PROC = Path("/proc")
 _SESSION, _START, _ENDED = 3, 19, ("Z", "X")
 """Fields of /proc/PID/stat after the program's name, and the states, the first field, of what has ended."""
@@ -55,15 +57,23 @@ def die_with(parent: int, by: signal.Signals) -> None:
 
 def dying_with_me() -> Callable[[], None]:
     """For a child, before it becomes another program: it hears every signal, and is killed when the process that started it ends,
-    however it ends.
+    however it ends. It may open as many files as this user may: a server with many connections needs that.
     """
     parent = os.getpid()
 
     def before() -> None:
         as_new()
+        _with_room()
+        os.umask(0o077)
         die_with(parent, signal.SIGKILL)
 
     return before
+
+
+def _with_room() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard))
 
 
 def born(pid: int) -> int | None:
@@ -119,16 +129,30 @@ class Family:
 
     def end(self, grace_s: float) -> int:
         """End all: SIGTERM, then SIGKILL to what is left after ``grace_s``. Returns when none is left, with how many there were."""
-        first = self.members()
-        for pid in first:
-            self.send(pid, signal.SIGTERM)
+        return Families((self,)).end(grace_s)
+
+
+@dataclass(frozen=True)
+class Families:
+    """Several, ended at once."""
+
+    families: tuple[Family, ...]
+
+    def end(self, grace_s: float) -> int:
+        """As ``Family.end``."""
+        first = self._send(signal.SIGTERM)
         began = time.monotonic()
-        while left := self.members():
+        while any(family.members() for family in self.families):
             if time.monotonic() - began >= grace_s:
-                for pid in left:
-                    self.send(pid, signal.SIGKILL)
+                self._send(signal.SIGKILL)
             time.sleep(0.05)
-        return len(first)
+        return first
+
+    def _send(self, what: signal.Signals) -> int:
+        sent = [(family, pid) for family in self.families for pid in family.members()]
+        for family, pid in sent:
+            family.send(pid, what)
+        return len(sent)
 
 
 def _pids() -> Iterable[int]:

@@ -26,6 +26,10 @@ def note(folder: Path, name: str, line: str) -> None:
         os.close(handle)
 
 
+def silence(line: str) -> None:
+    """Tell nobody."""
+
+
 def rotate(folder: Path, largest: int = LARGEST, kept: int = KEPT) -> None:
     """Move what is too large to ``NAME.log.1``, that to ``.2`` and so on; the oldest goes. Lines written in that moment may be lost."""
     for path in folder.glob("*.log"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from afuic.errors import ConfigError
@@ -11,16 +12,20 @@ from afuic.errors import ConfigError
 FIRST_S, LONGEST_S, STABLE_S = 1.0, 60.0, 60.0
 """The first wait before a start after a failure; the longest; how long a process must have run for its failures to be forgotten."""
 
-Stage = Literal["waiting", "starting", "ready", "done", "failed"]
+Stage = Literal["waiting", "starting", "ready", "silent", "done", "failed"]
+SERVED = frozenset({"ready", "done"})
 
 
 @dataclass(frozen=True)
 class Process:
     """A program to keep running. ``depends``: names of those that have to be ready before it starts for the first time or again.
 
-    ``ready`` is asked until it says yes; None: ready as soon as it runs. With ``alive`` the program is one that hands something over and
-    ends: after an end without error it is done, and it is started again when ``alive`` says that what it handed over is gone.
-    ``start_s``: not ready after so long, it is ended and counts as failed.
+    ``ready`` is asked until it says yes; None: ready as soon as it runs. ``start_s``: not ready after so long, it is ended and counts as
+    failed. ``alive``: whether it does its work, which is more than that it runs; asked while all that it depends on does. Where the answer
+    has been no for ``silent_s``, it is ended and counts as failed. With ``hands_over`` it hands something over and ends: after an end
+    without error it is done, and it is started again when ``alive`` says that what it handed over is gone.
+    ``marks``: files that are deleted before a start; ``why``: its own words on how it stands. ``final``: an exit code after which nothing
+    is started again.
     """
 
     name: str
@@ -29,7 +34,12 @@ class Process:
     depends: tuple[str, ...] = ()
     ready: Callable[[], bool] | None = None
     alive: Callable[[], bool] | None = None
+    hands_over: bool = False
     start_s: float = 180.0
+    silent_s: float = 60.0
+    marks: tuple[Path, ...] = ()
+    why: Callable[[], str] = str
+    final: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +53,12 @@ class Life:
     failures: int = 0
     starts: int = 0
     last_exit: int | None = None
+    why: str = ""
 
     @property
     def served(self) -> bool:
         """Whether others that depend on it may start."""
-        return self.stage in {"ready", "done"}
+        return self.stage in SERVED
 
 
 def check(processes: tuple[Process, ...]) -> None:
@@ -66,17 +77,22 @@ def back_off(failures: int) -> float:
 
 def started(life: Life, pid: int, now: float) -> Life:
     """It runs."""
-    return replace(life, stage="starting", pid=pid, since=now, starts=life.starts + 1)
+    return replace(life, stage="starting", pid=pid, since=now, starts=life.starts + 1, why="")
 
 
 def ready(life: Life, now: float) -> Life:
-    """It answers."""
+    """It does its work."""
     return replace(life, stage="ready", since=now)
+
+
+def silent(life: Life, now: float) -> Life:
+    """It runs, but does not do its work."""
+    return replace(life, stage="silent", since=now, failures=0 if now - life.since >= STABLE_S else life.failures)
 
 
 def ended(life: Life, process: Process, code: int, now: float) -> Life:
     """It has ended. A program that hands something over is done when it ends without error; any other end is a failure."""
-    if process.alive is not None and code == 0:
+    if process.hands_over and code == 0:
         return replace(life, stage="done", pid=None, since=now, last_exit=code)
     failures = 1 if life.stage == "ready" and now - life.since >= STABLE_S else life.failures + 1
     return replace(life, stage="failed", pid=None, since=now, due=now + back_off(failures), failures=failures, last_exit=code)

@@ -1,4 +1,5 @@
-"""New keys for a federation that is there, in the folder that ``afuic deploy init`` made: one at a time, the others stay as they are.
+"""New keys, or another nginx.conf, for a federation that is there, in the folder that ``afuic deploy init`` made: one at a time, the
+others stay as they are.
 
 Each function checks that it can be done, ConfigError if not, and gives what does it and says what has to be done next; so several are
 all checked before any is done.
@@ -9,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from afuic.deploy import keys, pki
+from afuic.deploy import keys, nginx, pki
 from afuic.deploy.layout import Layout
 from afuic.errors import ConfigError
 from afuic.service import tokens
-from afuic.settings import Server, load
+from afuic.settings import Server, load, private
 from afuic.store.files import write_bytes
 
 SECRET = 0o600
@@ -24,7 +25,7 @@ def tls(folder: Path) -> Renewal:
     """Another key and certificate for the server, signed by the authority in ``folder``."""
     layout = Layout(folder)
     engine = load(layout.federation, Server).engine
-    root = pki.Issued(_read(layout.ca / "ca.pem"), _read(layout.ca / "ca.key"))
+    root = pki.Issued(_read(layout.ca / "ca.pem"), _read(private(layout.ca / "ca.key")))
     issued = pki.server(root, (engine.public_host,))
 
     def renew() -> str:
@@ -74,6 +75,18 @@ def node(folder: Path, hospital: str) -> Renewal:
             f"hospitals/{hospital}/node.key is new: take it to {hospital} and start its unit again; take federation.toml to the server "
             "and start its unit again, which lets the new key in and the old one no more"
         )
+
+    return renew
+
+
+def front(folder: Path) -> Renewal:
+    """``nginx.conf`` as this version writes it."""
+    layout = Layout(folder)
+    settings = load(layout.federation, Server)
+
+    def renew() -> str:
+        write_bytes(layout.nginx, nginx.configuration(settings.engine, settings.api).encode())
+        return "nginx.conf is new: take it to the server and start its unit again; hospitals change nothing"
 
     return renew
 

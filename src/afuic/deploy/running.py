@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -18,7 +21,7 @@ from afuic.deploy import kernel, listing, logs
 from afuic.deploy.kernel import Family
 from afuic.deploy.layout import Layout
 from afuic.deploy.processes import Process
-from afuic.deploy.supervisor import GRACE_S, OWN_LOG, STATUS, Supervisor, sweep
+from afuic.deploy.supervisor import CHECK_S, GRACE_S, OWN_LOG, STATUS, Echo, Supervisor, sweep
 from afuic.errors import ConfigError, StoreError
 from afuic.settings import HOSPITAL_FILE, SERVER_FILE
 from afuic.store.files import holding, read_json, write_bytes
@@ -29,8 +32,10 @@ LISTINGS: Mapping[str, Callable[[Path], tuple[Process, ...]]] = {
     "join": listing.hospital,
     "local": listing.local,
 }
-PID = "supervisor.pid"
+PID, FITS = "supervisor.pid", "fits"
 STOP_S = 60.0
+STUCK_S, TELL_S = 120.0, 10.0
+"""A supervisor that has not turned for so long is killed; how often systemd is told that it turns."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,43 @@ def place(folder: Path) -> Place:
     )
 
 
-def start(what: str, folder: Path) -> int:
-    """Keep running what ``folder`` is for: ``serve`` the server, ``join`` a hospital, ``local`` both; the exit code."""
+def start(what: str, folder: Path, echo: Echo = logs.silence) -> int:
+    """Keep running what ``folder`` is for: ``serve`` the server, ``join`` a hospital, ``local`` both; the exit code.
+
+    ``echo`` is told how it goes, a line at a time.
+    """
     where = place(folder)
     if what not in LISTINGS:
         raise ConfigError(f"{what}: not one of {', '.join(LISTINGS)}")
-    return guard(where, LISTINGS[what](where.folder))
+    listed = LISTINGS[what](where.folder)
+    if what == "join":
+        _refuse_unfit(where.folder)
+    return guard(where, listed, echo=echo)
 
 
-def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -> int:
+def _refuse_unfit(folder: Path) -> None:
+    """ConfigError where the hospital's images would fail its first task."""
+    argv = [sys.executable, "-m", "afuic.deploy", FITS, str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - this package
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(said[-1].removeprefix("afuic: "))
+
+
+def guard(
+    where: Place,
+    listed: tuple[Process, ...],
+    grace_s: float = GRACE_S,
+    echo: Echo = logs.silence,
+    stuck_s: float = STUCK_S,
+    check_s: float = CHECK_S,
+) -> int:
     """Keep the processes running until SIGTERM or SIGINT; the exit code. StoreError where another supervisor does already.
 
-    Returns when nothing of them is left, also when the supervisor itself was killed.
+    Returns when nothing of them is left, also when the supervisor itself was killed; it is killed where it has not turned for ``stuck_s``.
     """
     _refuse_second(where)
+    pulse = Pulse()
     with holding(where.run):
         kernel.adopt()
         kernel.as_new(but=[signal.SIGHUP])  # nohup means it
@@ -90,10 +118,11 @@ def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -
         try:
             child = os.fork()
             if not child:
-                _supervise(where, listed, me, grace_s)
+                supervisor = Supervisor(listed, where.run, where.log, where.mark, grace_s, check_s=check_s, echo=echo)
+                _supervise(supervisor, where.log, me, pulse)
             if asked:
                 os.kill(child, signal.SIGTERM)
-            code = _await(child)
+            code = _await(child, pulse, stuck_s, where.log)
         finally:
             sweep(where.run, where.mark, grace_s)
             kernel.reap()
@@ -103,7 +132,7 @@ def guard(where: Place, listed: tuple[Process, ...], grace_s: float = GRACE_S) -
     return 0 if asked else code
 
 
-def _supervise(where: Place, listed: tuple[Process, ...], parent: int, grace_s: float) -> None:
+def _supervise(supervisor: Supervisor, log: Path, parent: int, pulse: Pulse) -> None:
     """The supervisor's process; never returns."""
     code = 1
     try:
@@ -111,19 +140,50 @@ def _supervise(where: Place, listed: tuple[Process, ...], parent: int, grace_s: 
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         kernel.die_with(parent, signal.SIGTERM)
-        Supervisor(listed, where.run, where.log, where.mark, grace_s).run(lambda: bool(stopped))
-        code = 0
+        code = supervisor.run(lambda: bool(stopped), beat=pulse.beat)
     except BaseException as error:
-        logs.note(where.log, OWN_LOG, f"supervisor: {type(error).__name__}: {error}")
+        logs.note(log, OWN_LOG, f"supervisor: {type(error).__name__}: {error}")
     finally:
         os._exit(code)
 
 
-def _await(child: int) -> int:
+def _await(child: int, pulse: Pulse, stuck_s: float, log: Path) -> int:
+    """The supervisor's exit code. systemd, where it started this, is told that all is well as long as the supervisor turns."""
+    told = float("-inf")
     while True:
-        pid, status = os.waitpid(-1, 0)
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
+        if child in (ended := kernel.reap()):
+            return ended[child]
+        if pulse.age() > stuck_s:
+            logs.note(log, OWN_LOG, f"supervisor: has stood still for {stuck_s:.0f} s, killed")
+            os.kill(child, signal.SIGKILL)
+        elif time.monotonic() - told > TELL_S:
+            told = time.monotonic()
+            _notify(b"WATCHDOG=1")
+        time.sleep(0.1)
+
+
+class Pulse:
+    """A moment that two processes share: when the supervisor turned last."""
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, 8)
+        self.beat()
+
+    def beat(self) -> None:
+        """Now."""
+        self._shared[:] = struct.pack("d", time.monotonic())
+
+    def age(self) -> float:
+        """Seconds since."""
+        return time.monotonic() - float(struct.unpack("d", self._shared[:])[0])
+
+
+def _notify(message: bytes) -> None:
+    """To systemd, by its protocol; nothing where nobody asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+            s.sendto(message, "\0" + address[1:] if address.startswith("@") else address)
 
 
 def _refuse_second(where: Place) -> None:

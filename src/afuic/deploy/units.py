@@ -1,6 +1,7 @@
 """How the server and a hospital are kept running by systemd or in containers: text for an administrator to read, change and install.
 
-Both only start ``afuic deploy serve`` or ``join``, which knows what depends on what, and start those again when they end.
+Both only start ``afuic deploy serve`` or ``join``, which knows what depends on what and sees whether each process does its work, and
+start those again when they end. systemd also does when they stand still; in a container a second process of theirs sees to that.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ Environment=PATH=/opt/afuic/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 ExecStart=/opt/afuic/bin/afuic deploy $command $folder
 Restart=always
 RestartSec=5
+WatchdogSec=180
+NotifyAccess=main
+LimitNOFILE=65536
 KillMode=mixed
 TimeoutStopSec=60
 UMask=0077
@@ -56,6 +60,13 @@ services:
     cap_drop: [ALL]
     security_opt: ["no-new-privileges:true"]
     user: "$${AFUIC_UID:-1000}:$${AFUIC_GID:-1000}"
+    ulimits:
+      nofile: 65536
+    healthcheck:
+      test: ["CMD", "afuic", "deploy", "status", "/federation"]
+      interval: 60s
+      timeout: 30s
+      start_period: 300s
     volumes:
       - .:/federation
 $ports""")

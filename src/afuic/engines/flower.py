@@ -3,10 +3,14 @@
 ``python -m afuic.engines.flower superexec`` takes the place of ``flower-superexec``. It starts the apps of the afuic that is installed
 on this machine, whatever app came with a run: an app is code, and a hospital does not run code that its server sends. It forks them from
 a process that has imported everything, since importing costs more than a small task does. ``ps`` does not show their tokens.
+
+``… supernode`` takes the place of ``flower-supernode``, which gives its work up for good, but lives on, when one TLS handshake fails.
+Each program marks what it has done (``flower_commands.MARKS``), so that whoever supervises it sees more than that it runs.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import os
@@ -17,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -27,12 +31,16 @@ from flwr.server.run_serverapp import run as run_server_app
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.cli import flower_superexec
 from flwr.supercore.constant import TaskType
+from flwr.supercore.protobuf.client import ProtobufClient
+from flwr.supercore.retry import RetryInvoker, exponential, make_simple_http_retry_invoker
 from flwr.supercore.superexec.executor.subprocess_executor import SubprocessExecutor
 from flwr.supercore.superexec.executor.types import ExecutionSpec, LaunchResult
 from flwr.superlink.cli import flwr_serverapp
 from flwr.superlink.grid import HttpGrid
-from flwr.supernode.cli import flwr_clientapp
+from flwr.supernode.cli import flower_supernode, flwr_clientapp
+from flwr.supernode.fleet_http_client import FleetHttpClient
 
+from afuic.engines import flower_commands as commands
 from afuic.engines import flower_post as post
 from afuic.engines.flower_commands import SERVER_SETTINGS, SERVING, SITE_SETTINGS, database
 from afuic.engines.flower_post import Content, Parcel, Post
@@ -44,6 +52,9 @@ from afuic.store.files import holding
 from afuic.text import log_to
 
 PAUSE_S, SILENCE_S, CLOSING_S = 0.5, 30.0, 5.0
+REFUSED_S, AGAIN_S, WORKING_S = 80.0, 5, 5.0
+"""How long a SuperNode that is refused asks again: longer than the minute for which the SuperLink counts a dead one as connected; the
+longest pause between two tries; how often a ClientApp marks that it works."""
 RECORD, KIND = "afuic", "train"
 APPS = {TaskType.SERVER_APP: "serverapp", TaskType.CLIENT_APP: "clientapp"}
 IMPORTED = {SITE_SETTINGS: "afuic.engines.hospital.desk", SERVER_SETTINGS: "afuic.engines.live.starting"}
@@ -54,6 +65,13 @@ REASONS = {
     ErrorCode.REPLY_MESSAGE_UNAVAILABLE: "its reply expired or was lost on the way",
     ErrorCode.CLIENT_APP_CRASHED: "its process died",
 }
+
+DONE = {"/v1/fleet/send-node-heartbeat": commands.BEATEN, "/v1/runtime/acquire-task": commands.POLLED}
+"""The mark of each call that has been answered; every other one to the fleet's endpoint is ``PULLED``."""
+NOT_IN = (
+    "the server does not let this hospital in: either its node key is not registered there, or the server still counts an earlier "
+    "connection of it as open, for up to a minute"
+)
 
 log = logging.getLogger("afuic.flower")
 forks = multiprocessing.get_context("forkserver")
@@ -125,6 +143,7 @@ class FlowerTransport:
     def _turn(self) -> None:
         nodes = [(node.node_id, node.public_key) for node in self._grid.get_nodes()]
         now = time.monotonic()
+        mark(commands.HEARD)
         with self._lock:
             self._heard = now
             self._post.online(nodes)
@@ -226,8 +245,9 @@ def serve(grid: Grid, context: Context) -> None:
     with holding(settings.store.parent / SERVING, wait=True):
         keys = {hospital.name: hospital.node_key for hospital in settings.hospitals}
         transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s, traces.turn)
+        mark(commands.TURNED)
         try:
-            starting.serve(settings, transport, lambda: False)
+            starting.serve(settings, transport, lambda: mark(commands.TURNED))
         finally:
             transport.close()
 
@@ -239,6 +259,95 @@ def work(message: Message, context: Context) -> Message:
 
     site = load(place(SITE_SETTINGS), Site)
     return answered(message, site.node_private_key, Desk(site).perform)
+
+
+def mark(name: str) -> bool:
+    """Touch a mark, where the environment names a folder for them; always False."""
+    if os.environ.get(commands.MARKS):
+        with suppress(OSError):
+            (Path(os.environ[commands.MARKS]) / name).touch()
+    return False
+
+
+def say(sentence: str) -> None:
+    """What a person should know of this program: into its log, and where the supervisor looks."""
+    log.warning("%s", sentence)
+    if os.environ.get(commands.MARKS):
+        with suppress(OSError):
+            (Path(os.environ[commands.MARKS]) / commands.WHY).write_text(sentence, encoding="utf-8")
+
+
+def marked(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A client's call that leaves its mark once it has been answered."""
+
+    def calling(self: ProtobufClient, *, path: str, **rest: Any) -> Any:
+        answer = call(self, path=path, **rest)
+        if path in DONE or path.startswith("/v1/fleet/"):
+            mark(DONE.get(path, commands.PULLED))
+        return answer
+
+    return calling
+
+
+def persistent() -> RetryInvoker:
+    """Flower's way of asking again, but for what ends it: a handshake that fails is a failure of the network like any other.
+
+    A server that the hospital's authority does not vouch for is not asked again: the program ends.
+    """
+    invoker, wait = make_simple_http_retry_invoker(), exponential
+    flowers = invoker.should_giveup
+
+    def give_up(error: Exception) -> bool:
+        if isinstance(error, httpx.HTTPStatusError):
+            if error.response.status_code == httpx.codes.UNAUTHORIZED:
+                say("the server does not take this hospital's signature: compare its clock and its node key with the server's")
+            return flowers is None or flowers(error)
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            refused(f"the server's certificate does not come from the authority in the hospital's ca.pem ({error})")
+        return False
+
+    invoker.should_giveup, invoker.wait_gen_factory = give_up, lambda: wait(max_delay=AGAIN_S)
+    return invoker
+
+
+def activated(call: Callable[..., Any], patience_s: float = REFUSED_S) -> Callable[..., Any]:
+    """The call that lets a SuperNode in, made again for a while where it is refused; then the program ends."""
+
+    def activating(self: FleetHttpClient, request: Any) -> Any:
+        until = time.monotonic() + patience_s
+        for tries in itertools.count():
+            try:
+                answer = call(self, request)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.PRECONDITION_FAILED:
+                    raise
+                if time.monotonic() > until:
+                    refused(f"{NOT_IN.partition(':')[0]}: its node key is not registered there; ask the server's operator")
+                if not tries:
+                    say(f"{NOT_IN}; asking again for {patience_s:.0f} s")
+                time.sleep(AGAIN_S)
+            else:
+                say("the server has let this hospital in")
+                return answer
+
+    return activating
+
+
+def refused(sentence: str) -> NoReturn:
+    """End this program, whatever its threads do."""
+    say(sentence)
+    logging.shutdown()
+    os._exit(commands.REFUSED)
+
+
+def supernode() -> None:
+    """Flower's SuperNode, which ends when it does no more work."""
+    vars(import_module("flwr.supernode.fleet_http_connection"))["make_simple_http_retry_invoker"] = persistent
+    FleetHttpClient.ActivateNode = activated(FleetHttpClient.ActivateNode)  # type: ignore[method-assign]
+    flower_supernode()
+    say("the connection to the server has ended; the log says why")
+    logging.shutdown()
+    os._exit(1)
 
 
 def launch(self: SubprocessExecutor, spec: ExecutionSpec) -> LaunchResult:
@@ -272,17 +381,26 @@ def serverapp() -> None:
 
 def clientapp() -> None:
     """Flower's process for a ClientApp, with ours in place of the one that came with the run."""
+    threading.Thread(target=_work_on, name="afuic-mark", daemon=True).start()
     vars(import_module("flwr.supernode.runtime.run_clientapp"))["get_load_client_app_fn"] = lambda **_: lambda *_: client_app
     flwr_clientapp()
 
 
+def _work_on() -> None:
+    while not mark(commands.WORKING):
+        time.sleep(WORKING_S)
+
+
 def main(arguments: list[str]) -> None:
-    """One of the three programs, called so by the kernel too; the two apps are forked."""
+    """One of the four programs, called so by the kernel too; the two apps are forked."""
     program, *_ = sys.argv = arguments
     _log_afuic()
+    if os.environ.get(commands.MARKS):
+        Path(os.environ[commands.MARKS]).mkdir(mode=0o700, parents=True, exist_ok=True)
+    ProtobufClient._unary_unary = marked(ProtobufClient._unary_unary)  # type: ignore[method-assign]
     with suppress(OSError):  # as where there is no /proc
         Path("/proc/self/comm").write_text(program)
-    {"superexec": superexec, "serverapp": serverapp, "clientapp": clientapp}[program]()
+    {"superexec": superexec, "supernode": supernode, "serverapp": serverapp, "clientapp": clientapp}[program]()
 
 
 def _log_afuic() -> None:

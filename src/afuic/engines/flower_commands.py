@@ -20,6 +20,13 @@ LOOPBACK = "127.0.0.1"
 CONNECTION = "afuic"
 SERVER_SETTINGS, SITE_SETTINGS = "AFUIC_SERVER", "AFUIC_SITE"
 SERVING = "serving"
+MARKS = "AFUIC_MARKS"
+"""Names the folder where a program touches a file each time it has done what it is for, so that a supervisor sees that it does."""
+POLLED, TURNED, HEARD, BEATEN, PULLED, WORKING, WHY = "polled", "turned", "heard", "beaten", "pulled", "working", "why"
+"""Marks: a SuperExec asked for tasks; the ServerApp's loop turned; it heard the SuperLink; a SuperNode's heartbeat was answered, and
+its question for messages; a ClientApp works. ``WHY`` holds a sentence of the SuperNode's own."""
+REFUSED = 77
+"""The exit code of a SuperNode that the server does not let in."""
 QUIET: Mapping[str, str] = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -48,37 +55,42 @@ def superlink(folder: Path, settings: Server) -> Program:
         *("--isolation", "process", "--database", str(database(folder))),
         *("--superexec-auth-secret-file", str(own / "superexec.secret"), "--disable-runtime-dependency-installation"),
     )
-    return Program("superlink", argv, {**_environment(home(folder)), "FLWR_LOG_LEVEL": "WARNING"})
+    return Program("superlink", argv, {**_environment(folder), "FLWR_LOG_LEVEL": "WARNING"})
 
 
 def server_superexec(folder: Path, settings: Server) -> Program:
     """Keep it running. The ServerApp is its child and ends with it; then ``submit`` has to be run again."""
     argv = _superexec(settings.engine.superlink_port, folder / "server" / "superexec.secret")
     argv += ("--root-certificates", str(folder / "ca" / "ca.pem"))
-    return Program("server-superexec", argv, {**_environment(home(folder)), SERVER_SETTINGS: str(folder / SERVER_FILE)})
+    return Program("server-superexec", argv, {**_environment(folder), SERVER_SETTINGS: str(folder / SERVER_FILE)})
 
 
 def submit(folder: Path) -> Program:
     """Run it once SuperLink and SuperExec run, and again whenever ``serving`` says no: it ends without error when a ServerApp serves."""
     argv = (sys.executable, "-m", "afuic.engines.flower_submit", str(folder))
-    return Program("submit", argv, _environment(home(folder)))
+    return Program("submit", argv, _environment(folder))
 
 
 def supernode(folder: Path, site: Site) -> Program:
-    """Keep it running; ``folder``: the hospital's own. After a kill the SuperLink refuses it (exit code 305 % 256) for up to a minute."""
+    """Keep it running; ``folder``: the hospital's own. After a kill the SuperLink refuses it for up to a minute, which it waits out.
+
+    Ours, in place of ``flower-supernode``, which lives on without working when a handshake has failed once. ``REFUSED`` is its exit code
+    where the server does not let it in.
+    """
     argv = (
-        *(_tool("flower-supernode"), "--superlink", site.superlink, "--root-certificates", str(site.ca)),
+        *(sys.executable, "-m", "afuic.engines.flower", "supernode"),
+        *("--superlink", site.superlink, "--root-certificates", str(site.ca)),
         *("--auth-supernode-private-key", str(site.node_private_key), "--isolation", "process"),
         *("--host", LOOPBACK, "--port", str(site.runtime_port)),
         *("--superexec-auth-secret-file", str(folder / "superexec.secret")),
     )
-    return Program("supernode", argv, _environment(home(folder)))
+    return Program("supernode", argv, _environment(folder))
 
 
 def hospital_superexec(folder: Path, site: Site) -> Program:
     """Keep it running; the ClientApp is its child and ends with it. It speaks with the SuperNode on this machine alone, without TLS."""
     argv = (*_superexec(site.runtime_port, folder / "superexec.secret"), "--insecure")
-    return Program("superexec", argv, {**_environment(home(folder)), SITE_SETTINGS: str(folder / HOSPITAL_FILE)})
+    return Program("superexec", argv, {**_environment(folder), SITE_SETTINGS: str(folder / HOSPITAL_FILE)})
 
 
 def serving(store: Path) -> bool:
@@ -93,6 +105,11 @@ def serving(store: Path) -> bool:
 def home(folder: Path) -> Path:
     """Flower's own folder of the server (below ``server``) or of a hospital."""
     return folder / "server" / "flower" if (folder / "server").is_dir() else folder / "flower"
+
+
+def marks(folder: Path) -> Path:
+    """Where the programs of the server or of a hospital leave their marks."""
+    return (folder / "server" if (folder / "server").is_dir() else folder) / "run" / "marks"
 
 
 def database(folder: Path) -> Path:
@@ -117,8 +134,8 @@ def _superexec(port: int, secret: Path) -> tuple[str, ...]:
     return (*own, "--runtime-api-address", f"{LOOPBACK}:{port}", "--superexec-auth-secret-file", str(secret))
 
 
-def _environment(place: Path) -> dict[str, str]:
-    return {**QUIET, "FLWR_HOME": str(place)}
+def _environment(folder: Path) -> dict[str, str]:
+    return {**QUIET, "FLWR_HOME": str(home(folder)), MARKS: str(marks(folder))}
 
 
 def _tool(name: str) -> str:

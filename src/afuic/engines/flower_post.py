@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key, lo
 
 from afuic.engines.live.transport import Reply
 from afuic.errors import ConfigError
+from afuic.settings import private
 
 UNAVAILABLE = "its node cannot be reached"
 UNSIGNED = "its reply is not signed with the hospital's key"
@@ -187,9 +188,9 @@ def _public_key(name: str, line: str) -> ec.EllipticCurvePublicKey:
 
 
 def private_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    """A hospital's own key; ConfigError where it is missing or something else."""
+    """A hospital's own key; ConfigError where it is missing, something else, or readable by others."""
     try:
-        key = load_ssh_private_key(path.read_bytes(), None)
+        key = load_ssh_private_key(private(path).read_bytes(), None)
     except (OSError, ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import uvicorn
 
+from afuic import tls
 from afuic.errors import AfuicError, ConfigError
 from afuic.service.app import create_app
-from afuic.settings import LOOPBACK, Api, Server, load
+from afuic.settings import LOOPBACK, Api, Server, load, private
 from afuic.store.book import Book
 from afuic.text import log_to, shown
 
@@ -28,6 +29,7 @@ def configured(settings: Server) -> uvicorn.Config:
         port=api.port,
         ssl_certfile=api.certificate,
         ssl_keyfile=_key(api),
+        ssl_ciphers=tls.SUITES,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -45,7 +47,7 @@ def _key(api: Api) -> Path | None:
     for path in (api.certificate, api.key):
         if api.certificate is not None and (path is None or not path.is_file()):
             raise ConfigError(f"{path or 'api.key'}: no such file, but TLS needs it; 'afuic deploy init' writes it")
-    return api.key if api.certificate is not None else None
+    return private(api.key) if api.certificate is not None and api.key is not None else None
 
 
 def main(arguments: list[str]) -> int:

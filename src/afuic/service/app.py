@@ -20,7 +20,7 @@ from afuic.service.routes import router
 from afuic.service.schemas import Health
 from afuic.service.shelf import Shelf
 from afuic.service.tokens import Keyring
-from afuic.settings import Architecture, Server
+from afuic.settings import PROCESSES, Architecture, Server
 from afuic.store.book import Book
 
 LOG = logging.getLogger("afuic.service")
@@ -47,10 +47,12 @@ def create_app(settings: Server, books: Callable[[], Book]) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         openapi_url="/v1/openapi.json",
     )
     app.state.shelf = shelf
     app.state.network = Architecture(**settings.images.model_dump(), model=settings.federation.model.name)
+    app.state.processes = settings.store.parent / "run" / PROCESSES
     app.state.hospitals = frozenset(hospital.name for hospital in settings.hospitals)
     app.add_middleware(Door, keyring=Keyring(settings.api.tokens), shelf=shelf, api=settings.api)
     app.add_exception_handler(HTTPException, _refused)

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from afuic import tls
 from afuic.document import parse_json
 from afuic.errors import ConfigError, Denied, JsonError, ServiceError, Unreachable
 from afuic.service.schemas import KEY, REQUEST_ID, Ask, Problem
-from afuic.settings import LOOPBACK, Access, Architecture
+from afuic.settings import LOOPBACK, Access, Architecture, private
 from afuic.store.rows import AuditRow, CertificateRow, RequestRow, Status, VersionRow
 from afuic.text import shown
 
@@ -146,7 +147,7 @@ def _reaching(access: Access) -> Iterator[None]:
 
 def _trust(access: Access) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=access.ca)
+        return tls.calling(access.ca)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"{access.ca}: not a readable CA certificate ({error}); give the federation's ca.pem with --ca"
@@ -155,7 +156,7 @@ def _trust(access: Access) -> ssl.SSLContext:
 
 def _token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="ascii").strip()
+        token = private(path).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not text"
         raise ConfigError(

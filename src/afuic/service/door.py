@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
@@ -26,7 +27,14 @@ from afuic.settings import Api
 LOG = logging.getLogger("afuic.service")
 OPEN = "/healthz"
 DEEPEST = 8
+SHORTEST = 40
+"""What is shorter is no token of ours."""
 SAFE = re.compile(r"/[A-Za-z0-9_./-]{0,128}")
+NAMED = re.compile(r"token|auth|bearer|secret|password|key", re.IGNORECASE)
+IN_ADDRESS = (
+    "a token belongs in the header Authorization (Bearer TOKEN), never in the address, which ends up in logs and histories; if this was "
+    "one that counts, ask the operator for a new one"
+)
 UNKNOWN = "the token is missing or is not one of this federation; give the one that its operator handed to you"
 
 Message = MutableMapping[str, Any]
@@ -36,7 +44,10 @@ App = Callable[[Message, limits.Receive, Send], Awaitable[None]]
 
 @dataclass
 class Visit:
-    """One call: who made it and from where, what it asks for, whom it concerns, and why it was refused if it was."""
+    """One call: who made it and from where, what it asks for, whom it concerns, and why it was refused if it was.
+
+    ``secret``: its path holds a token and is not to be told.
+    """
 
     method: str
     path: str
@@ -44,6 +55,7 @@ class Visit:
     caller: Caller | None = None
     subject: str = ""
     why: str = ""
+    secret: bool = False
 
     @property
     def who(self) -> str:
@@ -51,7 +63,8 @@ class Visit:
 
     @property
     def action(self) -> str:
-        return f"{self.method} {self.path if SAFE.fullmatch(self.path) else '(malformed path)'}"
+        shown = SAFE.fullmatch(self.path) and not self.secret
+        return f"{self.method} {self.path if shown else '(malformed path)'}"
 
     @property
     def reads(self) -> bool:
@@ -82,6 +95,7 @@ class Door:
         scope.setdefault("state", {})["visit"] = visit
         recording = self._recording(visit, send)
         try:
+            self._refuse_in_address(visit, scope.get("query_string", b""))
             content = await self._let_in(visit, _headers(scope), receive)
         except ConnectionError:
             return
@@ -111,6 +125,17 @@ class Door:
             ) from None
         except TimeoutError:
             raise Refused(408, "the body did not come in time; ask again") from None
+
+    def _refuse_in_address(self, visit: Visit, query: bytes) -> None:
+        """Whoever sends a token in an address has to learn it, even where the header holds one as well."""
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        visit.secret = any(self._is_token(part) for part in visit.path.split("/"))
+        if visit.secret or any(NAMED.search(name) or self._is_token(name) or self._is_token(value) for name, value in pairs):
+            self._count(self._strangers, visit.address)
+            raise Refused(400, IN_ADDRESS)
+
+    def _is_token(self, text: str) -> bool:
+        return len(text) >= SHORTEST and self._recognise(f"Bearer {text}") is not None
 
     def _recognise(self, authorization: str) -> Caller | None:
         scheme, _, token = authorization.partition(" ")

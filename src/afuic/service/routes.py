@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Annotated, Any, NoReturn
 
@@ -12,7 +13,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
-from afuic.errors import Conflict
+from afuic.errors import Conflict, StoreError
 from afuic.service import rights
 from afuic.service.door import Visit
 from afuic.service.schemas import KEY, MOST_VERSION, REQUEST_ID, Ask, Inbox, Problem
@@ -20,7 +21,8 @@ from afuic.service.shelf import Shelf
 from afuic.service.tokens import Caller
 from afuic.settings import Architecture
 from afuic.store.book import Book
-from afuic.store.rows import AuditRow, CertificateRow, Command, RequestRow, Status, VersionRow
+from afuic.store.files import read_json
+from afuic.store.rows import AuditRow, CertificateRow, Command, ProcessRow, RequestRow, Status, VersionRow, processes
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -124,9 +126,10 @@ def request(id: Id, caller: Who, book: Store, names: Names) -> RequestRow:
 
 
 @router.get("/status")
-def status(caller: Who, book: Store) -> Status:
-    """The federation at a glance; a hospital sees no other hospital's row."""
-    return rights.seen_by(caller, book.status(), book.requests())
+def status(caller: Who, book: Store, request: Request) -> Status:
+    """The federation at a glance, with its server's processes; a hospital sees no other hospital's row, nor the processes."""
+    found = rights.seen_by(caller, book.status(), book.requests())
+    return found if caller.role == "hospital" else replace(found, processes=_processes(request.app.state.processes))
 
 
 @router.get("/models")
@@ -192,6 +195,14 @@ def inbox(caller: Who, book: Store) -> Inbox:
     if caller.hospital is None:
         refuse(403, "an inbox is a hospital's; use its token")
     return Inbox(cancelled=tuple(book.notices(caller.hospital)), fenced=rights.fenced(caller.hospital, book.requests()))
+
+
+def _processes(told: File) -> tuple[ProcessRow, ...]:
+    """What the supervisor of this machine told last, none where there is none."""
+    try:
+        return processes(read_json(told), time.monotonic())
+    except StoreError:
+        return ()
 
 
 def _id(caller: Caller, key: str) -> str:

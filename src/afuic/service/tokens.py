@@ -20,7 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from afuic.config import Section
 from afuic.document import parse_json
 from afuic.errors import ConfigError, JsonError
-from afuic.settings import NAME
+from afuic.settings import NAME, private
 from afuic.store.files import write_bytes
 
 Role = Literal["operator", "hospital", "auditor"]
@@ -79,9 +79,9 @@ def write(path: Path, tokens: Iterable[Token]) -> None:
 
 
 def read(path: Path) -> tuple[Token, ...]:
-    """The tokens of a file; ConfigError says what is wrong with it."""
+    """The tokens of a file; ConfigError says what is wrong with it, or that others may read or change it."""
     try:
-        tokens = TypeAdapter(tuple[Token, ...]).validate_python(parse_json(path.read_bytes()))
+        tokens = TypeAdapter(tuple[Token, ...]).validate_python(parse_json(private(path).read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path}: the tokens cannot be read ({error.strerror}); 'afuic deploy init' writes them") from None
     except JsonError as error:

@@ -118,6 +118,32 @@ class Watermark:
 
 
 @dataclass(frozen=True)
+class ProcessRow:
+    """A process of the server's machine, as its supervisor told last: its stage for so many ``seconds``, and in its own words why.
+
+    ``stage``: waiting, starting, ready, silent (it runs, but does not do its work), done or failed; ``failures``: in a row.
+    """
+
+    name: str
+    stage: str
+    seconds: float
+    starts: int
+    failures: int
+    why: str
+
+
+def processes(lives: Any, now: float) -> tuple[ProcessRow, ...]:
+    """From what a supervisor tells (``settings.PROCESSES``) at ``now`` of this machine's monotonic clock; nothing of anything else."""
+    try:
+        return tuple(
+            ProcessRow(name, life["stage"], max(0.0, now - life["since"]), life["starts"], life["failures"], life["why"])
+            for name, life in lives.items()
+        )
+    except (AttributeError, KeyError, TypeError):
+        return ()
+
+
+@dataclass(frozen=True)
 class Status:
     """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
 
@@ -145,6 +171,7 @@ class Status:
     halted: str | None = None
     checked_at: float | None = None
     fault: str | None = None
+    processes: tuple[ProcessRow, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def test_the_outside_reaches_the_fleet_s_endpoint_only(federation: Running) -> N
 def test_a_key_that_is_not_registered_is_refused(federation: Running, tmp_path: Path) -> None:
     intruder(federation, tmp_path, keys.node(), federation.folder / "ca" / "ca.pem")
     process = federation.processes["intruder"]
-    assert process.wait(120) != 0
+    assert process.wait(600) == commands.REFUSED
     assert "Failed to activate SuperNode" in federation.said("intruder")
 
 

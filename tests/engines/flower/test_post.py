@@ -176,6 +176,7 @@ def test_keys_are_elliptic_and_in_openssh_s_form(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="a: node_key"):
             post.public_keys({"a": bad})
     place = tmp_path / "node.key"
+    place.touch(0o600)
     place.write_bytes(KEYS["a"].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
     assert post.private_key(place).public_key().public_numbers() == KEYS["a"].public_key().public_numbers()
     place.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))

@@ -28,7 +28,7 @@ from afuic.engines.hospital.watermark import Highest
 from afuic.engines.hospital.withdrawals import Standing
 from afuic.engines.live.messages import TASK_BYTES, Answer, Task, Verify, pack_answer
 from afuic.engines.worker import Patients, Worker, named
-from afuic.errors import AfuicError, DataError, JsonError, StoreError, TaskRefused, TaskStopped
+from afuic.errors import AfuicError, DataError, JsonError, ManifestError, StoreError, TaskRefused, TaskStopped
 from afuic.learning.networks import Network
 from afuic.params import Params, digest
 from afuic.protocol.effects import Perform, Train, Unlearn
@@ -73,6 +73,18 @@ class Desk:
             LOG.error("task %r: %s", task, _without_names(error))
             reason = f"{type(error).__name__} at the hospital; its own log says more"
             return pack_answer(Answer(task or _name(document), failed=reason))
+
+    def ready(self) -> None:
+        """Raise now what would fail the first task: DataError where the images do not fit the federation, or are too few.
+
+        A hospital where patients have withdrawn may have fewer than the federation's ``data.partition.min_images``.
+        """
+        images, least = len(data.read(self.site).client), self.site.federation.data.partition.min_images
+        if images < least and not withdrawals.standing(self.site).groups:
+            raise ManifestError(
+                f"{self.site.data}: {images} images to train on, and the federation wants {least} of each hospital "
+                "(data.partition.min_images); import more, or agree on fewer everywhere"
+            )
 
     def _alone(self, stack: ExitStack) -> None:
         """A process that an engine has lost may still be training; its result must not meet this one's."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from afuic import tls
 from afuic.document import parse_json
-from afuic.settings import Site
+from afuic.settings import Site, private
 
 if TYPE_CHECKING:
     import httpx
@@ -73,8 +74,8 @@ class Listener:
 def _client(site: Site) -> httpx.Client:
     import httpx  # noqa: PLC0415 - part of the deploy extra
 
-    token = site.token.read_text(encoding="utf-8").strip()
-    trust: ssl.SSLContext | bool = ssl.create_default_context(cafile=site.ca) if site.api.startswith("https") else True
+    token = private(site.token).read_text(encoding="utf-8").strip()
+    trust: ssl.SSLContext | bool = tls.calling(site.ca) if site.api.startswith("https") else True
     return httpx.Client(base_url=site.api, headers={"Authorization": f"Bearer {token}"}, verify=trust, timeout=TIMEOUT_S)
 
 
