@@ -99,7 +99,7 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
     page = pages.write(folder)
     output().print(pages.table(results))
     for warning in results.warnings:
-        typer.echo(f"afuic: {warning}", err=True)
+        say(f"afuic: {warning}", err=True)
     if odd := pages.unusable(folder):
         say(f"afuic: {odd}", err=True)
     say(f"report: {page}")
