@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, get_args
@@ -106,6 +107,15 @@ def filled(values: Sequence[str], what: str, where: str, place: Place, advice: s
             f"{where}: {len(blank)} of {len(found)} {what} are blank or unknown, first {place(blank[0])} "
             f"({quoted(values[blank[0]])}); {advice}"
         )
+    return found
+
+
+def distinct(values: Sequence[str], what: str, where: str, place: Place, advice: str) -> list[str]:
+    """Names of which none may be missing and no two the same."""
+    found = filled(values, what, where, place, advice)
+    twice = [name for name, times in Counter(found).items() if times > 1]
+    if twice:
+        raise ManifestError(f"{where}: {len(twice)} {what} have a name twice, first {quoted(twice[0])}; {advice}")
     return found
 
 

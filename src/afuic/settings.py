@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, Strict, ValidationError, model_validator
+from pydantic import AfterValidator, Field, Strict, ValidationError, field_validator, model_validator
 
 from afuic.config import Config, Section, explain, read_toml
-from afuic.errors import ConfigError
+from afuic.errors import ConfigError, ManifestError
+from afuic.identity import distinct
 
 SERVER_FILE, HOSPITAL_FILE, CLIENT_FILE = "federation.toml", "hospital.toml", "client.toml"
 PROCESSES = "processes.json"
@@ -56,6 +57,15 @@ class Images(Section):
     channels: int = Field(3, ge=1, le=16)
     size: int = Field(28, ge=8, le=512)
     class_names: tuple[str, ...] = Field(min_length=2)
+
+    @field_validator("class_names")
+    @classmethod
+    def _apart(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Hospitals' classes are matched by name, so two of them must not be one."""
+        try:
+            return tuple(distinct(values, "classes", "here", lambda k: f"class {k}", "give each class a name of its own"))
+        except ManifestError as error:
+            raise ValueError(str(error)) from None
 
 
 class Architecture(Images):

@@ -39,7 +39,10 @@ def test_import_writes_what_load_reads(afuic_cli, manifest, tmp_path):
     code, text = afuic_cli("data", "import", manifest, "--out", out, "--size", 16, "--name", "mine")
     assert code == 0
     assert text.startswith("mine: train ")
-    assert f"use it with: afuic run --set data.name={out} --set data.size=16 --set data.partition.kind=site" in text
+    assert (
+        f"use it with: afuic run --set name=slides --set data.name={out} --set data.size=16 --set data.partition.kind=site"
+        in text
+    )
     assert load(str(out)).images.shape[1:3] == (16, 16)
 
 
@@ -52,6 +55,7 @@ def test_the_command_that_import_prints_can_be_planned_as_printed(afuic_cli, man
     config, _, _ = planned(None, None, tuple(words[1::2]), resume=False)
     assert set(words[0::2]) == {"--set"}
     assert (config.data.size, config.data.name, config.data.trigger) == (16, str(out), None)
+    assert config.name == "my slides"
     lab = prepare(config)
     assert set(lab.federation.clients) == {"site-0", "site-1"}
 

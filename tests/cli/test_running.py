@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from afuic.cli.common import tell_gpu
@@ -30,6 +31,31 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, s
     command = [sys.executable, "-m", "afuic.cli", "run", "demo-phantom", "--out", str(out), *map(str, SMALL)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"})
     return out, done.stdout + done.stderr, done.returncode
+
+
+def test_a_run_says_what_was_moved_or_removed_before_it(afuic_cli, tmp_path):
+    n = 80
+    site, patient = (
+        np.array(["north", "south"] * (n // 2)),
+        np.array([f"p{k // 4}" if k < 12 else f"{k % 2}-{k}" for k in range(n)]),
+    )
+    images = np.random.default_rng(0).integers(0, 256, (n, 16, 16, 1), dtype=np.uint8)
+    split = np.repeat(np.array([0, 2], dtype=np.uint8), [60, 20])
+    images[59] = images[79]
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(n) // 2 % 2, split=split, site=site, patient=patient)
+    changes = (
+        f"data.name={tmp_path / 'set.npz'}", "data.size=16", "data.partition.kind=site", "data.partition.min_images=4",
+        "data.calibration=0", "data.patient_scope=global", "requests.0.client=north", 'methods=["continue"]', "evaluation.retrained=1",
+        "clock.horizon_s=20.0",
+        "training.steps=1", "training.batch=4", "evaluation.images=50",
+    )  # fmt: skip
+    code, text = afuic_cli("run", "--out", tmp_path / "r", "--jobs", 1, *(word for text in changes for word in ("--set", text)))
+    assert code == 0, text
+    assert "afuic: 1 training images were removed: byte for byte test images" in text
+    assert "afuic: 6 training images count at another site than their own" in text
+    found = results.load(tmp_path / "r" / "results.json").dropped
+    assert {kind: count for kind, count in found.items() if count} == {"train_in_test": 1, "train_moved_site": 6}
+    assert "6 training images count at another site" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_run_ends_with_the_table_and_the_reports_path(finished):

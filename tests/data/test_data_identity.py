@@ -17,10 +17,10 @@ from afuic import config as settings
 from afuic.config import Data, Partition
 from afuic.data import federate, import_manifest, load
 from afuic.data.dataset import TRAIN
-from afuic.data.federation import repairs
 from afuic.data.npz import read_dataset, write_dataset
 from afuic.data.tables import read_ids
 from afuic.errors import ConfigError, DataError, ManifestError
+from afuic.evaluate.results import repairs
 
 Entrance = Callable[..., Path]
 N = 40
@@ -371,6 +371,7 @@ class TestScope:
         assert federate(dataset, BY_SITE, 0).dropped["train_moved_site"] == 0
         everywhere = federate(dataset, BY_SITE.model_copy(update={"patient_scope": "global"}), 0)
         assert everywhere.dropped["train_moved_site"] == 6
+        assert len(repairs(dict.fromkeys(everywhere.dropped, 1))) == len(everywhere.dropped)
         assert any("6 training images count at another site than their own" in line for line in repairs(everywhere.dropped))
 
     def test_declared_global_too_late_it_is_refused(self, tmp_path: Path) -> None:

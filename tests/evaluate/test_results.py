@@ -67,6 +67,7 @@ DOCUMENT: dict[str, Any] = {
         "resurfacing": [{"asr_excess_max": 0.01, "forget_accuracy_max": 0.6}],
         "curves": [[POINT]],
     },
+    "dropped": {"train_repeated": 2, "train_moved_site": 0},
     "warnings": [],
 }
 

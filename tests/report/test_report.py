@@ -162,6 +162,15 @@ def test_a_bare_run_without_trigger_retraining_or_release_has_a_report(tmp_path:
     assert "Retraining was not run" in text
 
 
+def test_what_was_removed_or_moved_before_training_is_told(tmp_path: Path) -> None:
+    dropped = {"train_repeated": 0, "train_moved_site": 47, "something_new": 3}
+    report.write(sample.write(tmp_path, sample.document() | {"dropped": dropped}))
+    text = text_of(tmp_path / "report.html")
+    assert "47 training images count at another site than their own" in text
+    assert "3 something_new" in text
+    assert "byte for byte another training image" not in text
+
+
 def test_a_curve_without_points_is_drawn_empty(tmp_path: Path) -> None:
     values = sample.document()
     values["methods"] = {name: method | {"curve": []} for name, method in values["methods"].items()}

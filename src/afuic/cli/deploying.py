@@ -101,12 +101,14 @@ def local(
         from afuic.cli import watching
         from afuic.deploy import local as locally
         from afuic.deploy import planning, running
+        from afuic.evaluate.results import repairs
 
     if not _there(folder):
         names = planning.names(hospitals or "3")
         chosen = _config(config, data, set_)
         _fetch(chosen)
-        locally.create(folder, chosen, names, planning.slowed(tuple(slow or ()), names))
+        dropped = locally.create(folder, chosen, names, planning.slowed(tuple(slow or ()), names))
+        say(*(f"afuic: {told}" for told in repairs(dropped)), err=True)
     elif hospitals or data or slow or config or set_:
         raise ConfigError(f"{folder}: is there already and goes on with its own settings; leave out all options but --detach")
     where = running.place(folder)

@@ -90,6 +90,7 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
     from afuic.cli.display import following
     from afuic.engines import experiment, pool
     from afuic.erase import check_options
+    from afuic.evaluate.results import repairs
 
     check_options(config)
     _ensure_data(config)
@@ -98,8 +99,8 @@ def _run(config: Config, folder: Path, jobs: int | None, resume: bool) -> None:
         results = experiment.run(config, folder, jobs=jobs or pool.cores(), resume=resume, progress=progress)
     page = pages.write(folder)
     output().print(pages.table(results))
-    for warning in results.warnings:
-        say(f"afuic: {warning}", err=True)
+    for told in (*repairs(results.dropped), *results.warnings):
+        say(f"afuic: {told}", err=True)
     if odd := pages.unusable(folder):
         say(f"afuic: {odd}", err=True)
     say(f"report: {page}")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afuic.errors import ManifestError
-from afuic.identity import Scope, at_several_sites, filled
+from afuic.identity import Scope, at_several_sites, distinct
 
 TRAIN, VAL, TEST = 0, 1, 2
 SPLITS = ("train", "val", "test")
@@ -141,13 +141,7 @@ def _check_lengths(dataset: Dataset, where: str) -> None:
 
 def check_classes(names: Sequence[str], where: str) -> tuple[str, ...]:
     """The classes' names in their normal form; ManifestError where one is blank, or two are one."""
-    found = filled(names, "classes", where, lambda k: f"class {k}", "give each class a name of its own")
-    twice = [name for name, times in Counter(found).items() if times > 1]
-    if twice:
-        raise ManifestError(
-            f"{where}: {len(twice)} classes have a name twice, first {twice[0]!r}; give each class a name of its own"
-        )
-    return tuple(found)
+    return tuple(distinct(names, "classes", where, lambda k: f"class {k}", "give each class a name of its own"))
 
 
 def _check_codes(dataset: Dataset, where: str) -> None:

@@ -81,7 +81,7 @@ class Federation:
     ``dropped`` counts the documented repairs: ``train_in_test``, ``val_in_test``, ``train_in_val``, ``train_repeated`` (exact
     duplicates removed), ``train_two_labels`` (of all these copies, those with another label than the one that was kept),
     ``train_moved_site`` and ``test_moved_site`` (images counted at their patient's main site), ``test_unknown_site`` (test images of a
-    site without training images, removed). ``repairs`` puts them into words.
+    site without training images, removed). ``evaluate.results.repairs`` puts them into words.
     """
 
     name: str
@@ -122,30 +122,17 @@ def federate(dataset: Dataset, config: Data, seed: int, cache: Path | None = Non
     )
 
 
-def repairs(dropped: Mapping[str, int]) -> tuple[str, ...]:
-    """What was removed or moved before anything was trained, a sentence for each kind that occurred."""
-    return tuple(f"{count} {_REPAIRS[kind]}" for kind, count in dropped.items() if count)
-
-
-_REPAIRS = {
-    "train_in_test": "training images were removed: byte for byte test images",
-    "val_in_test": "validation images were removed: byte for byte test images",
-    "train_in_val": "training images were removed: byte for byte validation images",
-    "train_repeated": "training images were removed: byte for byte another training image, which was kept",
-    "train_two_labels": "of the images removed as copies had another label than the one that was kept",
-    "train_moved_site": "training images count at another site than their own: most of their patient's are there",
-    "test_moved_site": "test images count at another site than their own: most of their patient's are there",
-    "test_unknown_site": "test images were removed: their site has no training images",
-}
-
-
 def suggestion(dataset: Dataset, path: Path) -> tuple[str, ...]:
     """Settings (``key=value``) under which this set, in the file ``path``, can be divided and run; empty where there are too few images.
 
     Each hospital is a site where there are sites; otherwise as many hospitals are tried as in the default, with as many images.
     """
     size = dataset.images.shape[1]
-    base = [f"data.name={_value(str(path))}", *([f"data.size={size}"] if size != Data().size else [])]
+    base = [
+        f"name={_value(path.stem)}",
+        f"data.name={_value(str(path))}",
+        *([f"data.size={size}"] if size != Data().size else []),
+    ]
     base += [] if len(dataset.rows(VAL)) else ["data.calibration=0"]
     train, _, test, _ = _kept(dataset)
     for kind in _kinds(dataset):

@@ -12,8 +12,11 @@ from afuic.deploy.planning import Plan
 from afuic.settings import SERVER_FILE, Api, Engine, Images, Server, load
 
 
-def create(folder: Path, config: Config, hospitals: tuple[str, ...], slowdown: Mapping[str, float]) -> None:
-    """Write the folder with everybody's images in it, on ports that are free now. ConfigError where it is not empty."""
+def create(folder: Path, config: Config, hospitals: tuple[str, ...], slowdown: Mapping[str, float]) -> Mapping[str, int]:
+    """Write the folder with everybody's images in it, on ports that are free now. ConfigError where it is not empty.
+
+    What is returned is what was removed or moved when the images were divided (``Federation.dropped``).
+    """
     files.refuse_used(folder)
     agreed = planning.agreement(config, hospitals)
     federation = dividing.divided(agreed)
@@ -28,6 +31,7 @@ def create(folder: Path, config: Config, hospitals: tuple[str, ...], slowdown: M
         dividing.write_parts(federation, {name: at.hospital(name) / "data.npz" for name in hospitals})
 
     files.write_tree(folder, planning.tree(plan), images)
+    return federation.dropped
 
 
 def _plan(

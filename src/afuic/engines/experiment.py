@@ -148,6 +148,7 @@ def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
             "config": config.model_dump(mode="json"),
             "requests": requested(config),
             "clients": hospitals(lab),
+            "dropped": dict(lab.federation.dropped),
             "methods": methods,
             "retrained": reference.document(),
             "warnings": [*reference.warnings(), *_idle(config, done)],

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -167,6 +168,9 @@ class Results(Record):
     clients: dict[str, Client] = Field(description="the hospitals by name")
     methods: dict[str, Method] = Field(min_length=1, description="the methods by name, in the order they were asked for")
     retrained: Retrained | None = Field(description="the retrained reference; null when it was not run")
+    dropped: dict[str, Count] = Field(
+        default_factory=dict, description="images removed, or counted at another site, before anything was trained, by reason"
+    )
     warnings: tuple[str, ...] = Field(
         (), description="what a reader has to know before any number: nothing was trained, for example"
     )
@@ -199,6 +203,23 @@ def load(path: Path) -> Results:
         return Results.model_validate_json(json.dumps(values))
     except ValidationError as error:
         raise StoreError(f"{path}: {fault(error)}; restore it or run again") from None
+
+
+def repairs(dropped: Mapping[str, int]) -> tuple[str, ...]:
+    """What was removed or moved before anything was trained, a sentence for each kind that occurred."""
+    return tuple(f"{count} {_REPAIRS.get(kind, kind)}" for kind, count in dropped.items() if count)
+
+
+_REPAIRS = {
+    "train_in_test": "training images were removed: byte for byte test images",
+    "val_in_test": "validation images were removed: byte for byte test images",
+    "train_in_val": "training images were removed: byte for byte validation images",
+    "train_repeated": "training images were removed: byte for byte another training image, which was kept",
+    "train_two_labels": "of the images removed as copies had another label than the one that was kept",
+    "train_moved_site": "training images count at another site than their own: most of their patient's are there",
+    "test_moved_site": "test images count at another site than their own: most of their patient's are there",
+    "test_unknown_site": "test images were removed: their site has no training images",
+}
 
 
 def fault(error: ValidationError) -> str:

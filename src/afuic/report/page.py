@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from afuic.errors import StoreError
-from afuic.evaluate.results import Results, load
+from afuic.evaluate.results import Results, load, repairs
 from afuic.report import figures, journal, summary, tables
 from afuic.report.measures import label, readable, value
 from afuic.report.texts import GLOSSARY, caveats
@@ -77,6 +77,7 @@ def render(results: Results, drawn: dict[str, Figure]) -> str:
         costs=tables.costs(results),
         gaps={"At the release": tables.gaps(results, "released"), "At the end": tables.gaps(results, "final")},
         few=summary.FEW,
+        repairs=repairs(results.dropped),
         glossary=GLOSSARY,
         caveats=caveats(results),
         settings=tables.settings(results.config),
