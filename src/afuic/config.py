@@ -31,6 +31,10 @@ def _seen(key: str, value: Any) -> None:
             raise ValueError(f"{shown(key)} holds {found}, which nobody sees; write it without")
 
 
+KINDS = frozenset({"tuple[str, ...]", "int"})
+"""Parts of pydantic's places that name no key but one of several types that a value may have."""
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know and values of another type: ``true`` is no number, nor is ``"1"``.
 
@@ -299,12 +303,11 @@ def _index(node: list[Any], part: str, text: str) -> int:
 
 def explain(error: ValidationError) -> str:
     """One sentence that names every bad key."""
-    parts = []
+    found: dict[str, list[str]] = {}
+    got: dict[str, str] = {}
     for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"]) or "the file"
-        if item["type"] == "extra_forbidden":
-            parts.append(f"{place}: unknown key")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{place}: {message}" + (f" (got {item['input']!r})" if item["loc"] else ""))
-    return "; ".join(parts)
+        place = ".".join(str(part) for part in item["loc"] if part not in KINDS) or "the file"
+        message = item["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+        found.setdefault(place, []).append("unknown key" if item["type"] == "extra_forbidden" else message)
+        got[place] = "" if item["type"] == "extra_forbidden" or not item["loc"] else f" (got {item['input']!r})"
+    return "; ".join(f"{place}: {' or '.join(said)}{got[place]}" for place, said in found.items())
