@@ -131,6 +131,7 @@ class Server(Section):
     """``federation.toml``. ``database``: an SQLAlchemy URL; the default is SQLite in ``store``.
 
     ``witness``: a folder outside of ``store``, best on another disk, that is never restored together with it.
+    ``validation``: labelled images on which the loss in ``afuic status`` is measured; nothing is trained on them.
     """
 
     federation: Config
@@ -140,6 +141,7 @@ class Server(Section):
     witness: File = Path("server/witness")
     database: str | None = None
     calibration: File | None = Path("server/calibration.npz")
+    validation: File | None = None
     signing_key: File = Path("server/certificate.key")
     verify_deadline_s: float = Field(600.0, gt=0, description="how long a certificate waits for the hospital's own scores")
     api: Api = Api()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
 from afuic.cli.common import PlainTable
-from afuic.store.rows import AuditRow, ProcessRow, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, ClientRow, MeasureRow, ProcessRow, RequestRow, Status, VersionRow
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 CLIENTS_SHOWN = 8
@@ -108,7 +108,31 @@ def overview(status: Status) -> list[str]:
         _checked(status),
         f"requests under way: {', '.join(status.pending) or 'none'}",
         *(f"could not be certified: {request}: {why}" for request, why in status.uncertified.items()),
+        *measured(status.measures),
+        *(failing(row) for row in status.clients if row.failures or row.failure),
     ]
+
+
+def measured(rows: Sequence[MeasureRow]) -> list[str]:
+    """How the model fared at its last versions that were measured, a line for each measure that there is."""
+    lines = (
+        _series("loss on the server's validation images (nats)", [(row.version, row.loss) for row in rows]),
+        _series("accuracy on them", [(row.version, row.accuracy) for row in rows]),
+        _series("change on the calibration images (KL, nats)", [(row.version, row.change) for row in rows]),
+    )
+    return [line for line in lines if line]
+
+
+def _series(what: str, values: Sequence[tuple[int, float | None]]) -> str:
+    known = [(version, value) for version, value in values if value is not None]
+    numbers = ", ".join(f"{value:.3g} (version {version})" for version, value in known)
+    return f"{what}: {numbers}" if known else ""
+
+
+def failing(row: ClientRow) -> str:
+    """What last went wrong with a hospital's results, and how often in a row tasks of it have failed."""
+    tasks = "" if not row.failures else f"{row.failures} task{'s' if row.failures > 1 else ''} in a row failed, "
+    return f"{row.name}: {tasks}the last failure {when(row.failed_at)}: {row.failure or ''}"
 
 
 def _checked(status: Status) -> str:
@@ -142,12 +166,14 @@ def lasting(seconds: float) -> str:
 
 def clients(status: Status) -> Table:
     """A line for each hospital."""
-    table = PlainTable("hospital", "online", "epoch", "state", "updates", "staleness", "last update", "task")
+    table = PlainTable(
+        "hospital", "state", "epoch", "updates", "staleness", "last update", "failed in a row", "last failure", "task"
+    )
     for row in status.clients:
-        state = "erased" if row.erased else f"fenced by {row.fenced_by}" if row.fenced_by else ""
+        state = f"fenced by {row.fenced_by}" if row.state == "fenced" else row.state
         staleness = "" if row.staleness is None else f"{row.staleness:.1f}"
-        online = "yes" if row.online else "no"
-        table.add_row(row.name, online, str(row.epoch), state, str(row.applied), staleness, when(row.last_at), row.task or "")
+        work = (str(row.epoch), str(row.applied), staleness, when(row.last_at))
+        table.add_row(row.name, state, *work, str(row.failures or ""), when(row.failed_at), row.task or "")
     return table
 
 

@@ -17,6 +17,8 @@ from afuic.errors import ConfigError
 from afuic.settings import Images
 from afuic.store.files import write_bytes
 
+VALIDATION = 1000
+
 
 def divided(config: Config) -> Federation:
     """The images of every hospital and of the server, by the configuration's seed."""
@@ -38,6 +40,14 @@ def write_parts(federation: Federation, hospitals: Mapping[str, Path]) -> None:
     renamed = replace(federation, clients=dict(zip(hospitals, federation.clients.values(), strict=True)))
     for name, path in hospitals.items():
         write(path, renamed, name)
+
+
+def write_validation(federation: Federation, path: Path) -> None:
+    """Write labelled images for the server: the first ``VALIDATION`` of the test images, on which nobody trains."""
+    buffer, test = io.BytesIO(), federation.test
+    images = to_bytes(test.images[:VALIDATION], "the validation set")
+    np.savez_compressed(buffer, images=images, labels=test.labels[:VALIDATION].numpy())
+    write_bytes(path, buffer.getvalue())
 
 
 def write_calibration(federation: Federation, path: Path) -> None:

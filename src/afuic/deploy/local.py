@@ -26,6 +26,7 @@ def create(folder: Path, config: Config, hospitals: tuple[str, ...], slowdown: M
 
     def images(built: Path) -> None:
         at = Layout(built)
+        dividing.write_validation(federation, at.server / "validation.npz")
         if plan.calibration:
             dividing.write_calibration(federation, at.server / "calibration.npz")
         dividing.write_parts(federation, {name: at.hospital(name) / "data.npz" for name in hospitals})
@@ -46,6 +47,7 @@ def _plan(
         engine=engine.model_copy(update={"superlink_port": superlink, "public_port": public}),
         api=api.model_copy(update={"port": asked}),
         calibration=calibrated,
+        validation=True,
         runtime_ports=dict(zip(hospitals, runtime, strict=True)),
         slowdown=slowdown,
         folders=str(folder.resolve()),

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import afuic
@@ -39,6 +40,7 @@ class Plan:
     engine: Engine = field(default_factory=Engine)
     api: Api = field(default_factory=Api)
     calibration: bool = True
+    validation: bool = False
     runtime_ports: Mapping[str, int] = field(default_factory=dict)
     slowdown: Mapping[str, float] = field(default_factory=dict)
     folders: str = "/srv/afuic"
@@ -123,7 +125,9 @@ def address(engine: Engine) -> str:
 def _settings(plan: Plan, nodes: Mapping[str, keys.Pair]) -> Server:
     hospitals = tuple(Hospital(name=name, node_key=pair.public.decode().strip()) for name, pair in nodes.items())
     found = Server(federation=plan.federation, images=plan.images, hospitals=hospitals, api=plan.api, engine=plan.engine)
-    return found if plan.calibration else found.model_copy(update={"calibration": None})
+    images: dict[str, Path | None] = {} if plan.calibration else {"calibration": None}
+    images |= {"validation": Path("server/validation.npz")} if plan.validation else {}
+    return found.model_copy(update=images)
 
 
 def _kept(entries: Sequence[tokens.Token]) -> str:

@@ -25,7 +25,7 @@ from afuic.settings import Retention
 from afuic.store import asking, chain, codec, purging, reading, recording, recovery, retention, schema, snapshots, writing
 from afuic.store.blobs import Blobs, Stored, remove
 from afuic.store.database import RESTORE, Database
-from afuic.store.rows import CertificateRow, Command, PurgeReport, Tip
+from afuic.store.rows import CertificateRow, Command, MeasureRow, PurgeReport, Tip
 from afuic.store.views import Views
 from afuic.store.witness import Witness, Witnessed, asked
 
@@ -184,7 +184,16 @@ class Book(Views):
         row = {"task": task, "client": client, "digest": digest, "reason": writing.plain(reason)}
         with self._database.owning() as connection:
             if connection.execute(select(table.c.id).where(table.c.task == task, table.c.seq.is_(None))).first() is None:
-                connection.execute(insert(table).values(seq=None, at=time.time() if at is None else at, norm=norm, **row))
+                at = time.time() if at is None else at
+                connection.execute(insert(table).values(seq=None, at=at, norm=norm, **row))
+                failed = {"failed_at": at, "failure": row["reason"]}
+                connection.execute(update(schema.clients).where(schema.clients.c.name == client).values(**failed))
+
+    def measure(self, row: MeasureRow) -> None:
+        """Keep how a version of the model fared."""
+        with self._database.owning() as connection:
+            values = {name: value for name, value in vars(row).items() if name != "version"}
+            writing.upsert(connection, schema.measures, {"version": row.version}, values)
 
     def commands(self) -> list[Command]:
         """Commands that have not been taken up or refused, the oldest first."""

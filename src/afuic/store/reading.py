@@ -15,6 +15,7 @@ from afuic.store.rows import (
     CertificateRow,
     ClientRow,
     ContributionRow,
+    MeasureRow,
     PurgeReport,
     QuarantineRow,
     RequestRow,
@@ -24,7 +25,7 @@ from afuic.store.rows import (
     VersionRow,
 )
 
-RECENT = 10
+RECENT, SERIES, FAILING = 10, 8, 3
 RESULTS = {"UpdateArrived", "ScrubArrived", "AnswerArrived"}
 
 
@@ -54,6 +55,7 @@ def status(connection: Connection, store_bytes: int, free_bytes: int) -> Status:
         halted=row["halted"],
         checked_at=row["checked_at"],
         fault=row["fault"],
+        measures=tuple(reversed(measures(connection, SERIES))),
     )
 
 
@@ -64,9 +66,29 @@ def clients(connection: Connection) -> tuple[ClientRow, ...]:
     recent = select(made.c.client, made.c.staleness, rank).subquery()
     mean = select(recent.c.client, func.avg(recent.c.staleness)).where(recent.c.rank <= RECENT).group_by(recent.c.client)
     stale = {name: float(value) for name, value in connection.execute(mean)}
-    names = ("name", "online", "epoch", "fenced_by", "erased", "applied", "task", "last_at")
+    names = ("name", "online", "epoch", "fenced_by", "erased", "applied", "task", "last_at", "failed_at", "failure")
     rows = connection.execute(select(schema.clients).order_by(schema.clients.c.place))
-    return tuple(ClientRow(**{n: row._mapping[n] for n in names}, staleness=stale.get(row.name)) for row in rows)
+    return tuple(
+        ClientRow(
+            **{n: row._mapping[n] for n in names}, staleness=stale.get(row.name), failures=row.failures or 0, state=_state(row)
+        )
+        for row in rows
+    )
+
+
+def _state(row: Row[Any]) -> str:
+    if row.erased or row.fenced_by:
+        return "erased" if row.erased else "fenced"
+    if not row.online:
+        return "away"
+    return "failing" if (row.failures or 0) >= FAILING else "online"
+
+
+def measures(connection: Connection, limit: int) -> list[MeasureRow]:
+    """How versions of the model fared, the newest first."""
+    table = schema.measures
+    rows = connection.execute(select(table).order_by(table.c.version.desc()).limit(limit))
+    return [MeasureRow(**row._asdict()) for row in rows]
 
 
 def requests(connection: Connection, only: str | None = None) -> list[RequestRow]:

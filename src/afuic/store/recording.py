@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, func, insert, update
 
 from afuic.params import Params, digest, norm
 from afuic.protocol import State
 from afuic.protocol.effects import Applied, Buffered, Effect, Moved, Quarantined, Released
-from afuic.protocol.events import AnswerArrived, Event, ScrubArrived, UpdateArrived
+from afuic.protocol.events import AnswerArrived, Event, ScrubArrived, TaskFailed, UpdateArrived
 from afuic.protocol.requests import Phase, Record
 from afuic.store import codec, schema
 from afuic.store.writing import plain, upsert, use
@@ -93,11 +93,21 @@ def _standing(connection: Connection, entry: Entry) -> None:
 
 def _clients(connection: Connection, entry: Entry) -> None:
     before, after = _clients_of(entry.before), _clients_of(entry.after)
-    arrived = entry.event.client if isinstance(entry.event, UpdateArrived) else None
     for place, (name, values) in enumerate(after.items()):
-        seen = {"last_at": entry.at} if name == arrived else {}
-        if seen or before.get(name) != values:
-            upsert(connection, schema.clients, {"name": name}, {**values, "place": place, **seen})
+        if before.get(name) != values:
+            upsert(connection, schema.clients, {"name": name}, {**values, "place": place})
+    _health(connection, entry)
+
+
+def _health(connection: Connection, entry: Entry) -> None:
+    """When a hospital's results last entered, and how often in a row its tasks have failed."""
+    event, table = entry.event, schema.clients
+    if isinstance(event, TaskFailed):
+        failed = {"failures": func.coalesce(table.c.failures, 0) + 1, "failed_at": entry.at, "failure": plain(event.reason)}
+        connection.execute(update(table).where(table.c.name == event.client).values(**failed))
+    elif isinstance(event, ARRIVED) and not any(isinstance(e, Quarantined) and e.task == event.task for e in entry.effects):
+        entered = {"last_at": entry.at} if isinstance(event, UpdateArrived) else {}
+        connection.execute(update(table).where(table.c.name == event.client).values(failures=None, **entered))
 
 
 def _clients_of(state: State) -> dict[str, dict[str, Any]]:

@@ -79,7 +79,11 @@ class VersionRow:
 
 @dataclass(frozen=True)
 class ClientRow:
-    """A hospital as the server sees it. ``staleness``: mean of its last updates, in aggregation steps; ``last_at``: of its last update."""
+    """A hospital as the server sees it. ``staleness``: mean of its last updates, in aggregation steps; ``last_at``: of the last one.
+
+    ``failures``: its tasks that have failed since its last result; ``failed_at`` and ``failure``: when and why the last one did, in the
+    hospital's own words or in those of the gate. ``state``: "erased", "fenced", "away", "failing" (3 failures or more), else "online".
+    """
 
     name: str
     online: bool
@@ -90,6 +94,24 @@ class ClientRow:
     task: str | None
     staleness: float | None
     last_at: float | None
+    failures: int = 0
+    failed_at: float | None = None
+    failure: str | None = None
+    state: str = "online"
+
+
+@dataclass(frozen=True)
+class MeasureRow:
+    """How a version fared on images of the server's own. ``loss`` (nats) and ``accuracy``: on its labelled validation images;
+
+    ``change``: mean KL divergence (nats) on its calibration images from the version measured before. None: not measured.
+    """
+
+    version: int
+    at: float
+    loss: float | None
+    accuracy: float | None
+    change: float | None
 
 
 @dataclass(frozen=True)
@@ -149,7 +171,7 @@ class Status:
 
     ``uncertified``: requests that have ended and could not be certified, each with the reason.
     ``record``: the newest link of the record's chain; ``halted``: why no work is handed out; ``fault``: what the last check found, which
-    ended at ``checked_at``.
+    ended at ``checked_at``. ``measures``: the newest, oldest first.
     """
 
     federation: str
@@ -172,6 +194,7 @@ class Status:
     checked_at: float | None = None
     fault: str | None = None
     processes: tuple[ProcessRow, ...] = ()
+    measures: tuple[MeasureRow, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,9 @@ clients = Table(
     Column("applied", Integer, nullable=False),
     Column("task", Text),
     Column("last_at", Double),
+    Column("failures", Integer),
+    Column("failed_at", Double),
+    Column("failure", Text),
 )
 
 requests = Table(
@@ -266,6 +269,18 @@ purges = Table(
     Column("left", JSON, nullable=False),
 )
 """``scanned_at`` is None from the moment the rows are gone until a scan has shown that the files are."""
+
+measures = Table(
+    "measures",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("loss", Double),
+    Column("accuracy", Double),
+    Column("change", Double),
+    info={"unchained": "measured for people; nothing follows from it"},
+)
+"""How the model fared on the server's own images, at some of its versions."""
 
 audit = Table(
     "audit",

@@ -21,6 +21,7 @@ from afuic.store.rows import (
     Command,
     ContributionRow,
     Head,
+    MeasureRow,
     PurgeReport,
     QuarantineRow,
     RequestRow,
@@ -147,6 +148,11 @@ class Views:
         held, free = self._blobs.size() + self._database.size(), self._blobs.free()
         with self._database.reading() as connection:
             return reading.status(connection, held, free)
+
+    def measures(self, limit: int = LIMIT) -> list[MeasureRow]:
+        """How versions of the model fared, the newest first."""
+        with self._database.reading() as connection:
+            return reading.measures(connection, limit)
 
     def requests(self) -> list[RequestRow]:
         """All erasure requests in the order in which they were asked for."""

@@ -67,6 +67,7 @@ class Live:
         clock = Clock(lambda: self.hands.ticks, lambda: self.hands.wall)
         settings = self.trial.settings
         worker = building.worker(settings)
+        measure = building.yardstick(worker, building.validation(settings.validation, settings.images))
         book = book_of(settings, worker)
         if (halted := book.standstill()) is not None:
             book.close()
@@ -74,7 +75,7 @@ class Live:
         clock.start(book.tip().t)
         perform = performing(self.trial.worker, self.trial.groups)
         hospitals = StandIn(self.habits, perform, clock.now, self.folder / "hospitals", **self.standin)
-        parts = {"clock": clock, "calibrator": Inline(worker), "certifier": signer(settings.signing_key)}
+        parts = {"clock": clock, "calibrator": Inline(worker, measure), "certifier": signer(settings.signing_key)}
         self.driver = Driver(settings, building.rules(settings), worker, book, hospitals, **parts, away_s=0.5)
         return self.driver
 

@@ -13,6 +13,7 @@ from afuic.data.dataset import Bytes
 from afuic.data.federation import TestSet
 from afuic.data.images import to_tensor
 from afuic.data.npz import read_arrays
+from afuic.engines.live.health import Yardstick
 from afuic.engines.rules import rules_of
 from afuic.engines.worker import Worker
 from afuic.erase import check_options
@@ -44,6 +45,27 @@ def worker_of(config: Config, images: Images, calibration: Path | None) -> Worke
     return Worker(config, _federation(config, images, calibration), _network(config, images), patients={})
 
 
+def validation(path: Path | None, images: Images) -> tuple[torch.Tensor, torch.Tensor]:
+    """The server's labelled images, float32 [n, c, h, w] and int64 [n]; ConfigError or DataError where the file is not that."""
+    if path is None:
+        return torch.empty((0, images.channels, images.size, images.size)), torch.empty(0, dtype=torch.int64)
+    pictures = to_tensor(_read(path, images))
+    labels = read_arrays(path).get("labels")
+    classes = len(images.class_names)
+    if labels is None or labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: labels are missing or do not fit the images; save one whole number an image under the name 'labels'"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"{path}: labels go from {labels.min()} to {labels.max()}; number the {classes} classes from 0")
+    return pictures, torch.from_numpy(labels.astype(np.int64))
+
+
+def yardstick(worker: Worker, validated: tuple[torch.Tensor, torch.Tensor]) -> Yardstick:
+    """What measures the model, with the server's images."""
+    return Yardstick(worker.network.logits, worker.federation.calibration, validated)
+
+
 def _network(config: Config, images: Images) -> Network:
     return Network(config.model.name, images.channels, images.size, len(images.class_names))
 
@@ -66,7 +88,7 @@ def _federation(config: Config, images: Images, calibration: Path | None) -> Fed
 
 def _read(path: Path, images: Images) -> Bytes:
     if not path.exists():
-        raise ConfigError(f'{path}: no such file; put the calibration images there or write calibration = "none"')
+        raise ConfigError(f'{path}: no such file; put the images there, or write "none" for calibration or validation')
     found = read_arrays(path).get("images")
     wanted = (images.size, images.size, images.channels)
     if found is None or found.dtype != np.uint8 or found.ndim != 4 or found.shape[1:] != wanted or not len(found):

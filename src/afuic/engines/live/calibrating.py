@@ -19,7 +19,8 @@ from typing import IO, Any, Protocol
 
 from afuic.config import Config
 from afuic.engines.classes import core
-from afuic.engines.live.building import worker_of
+from afuic.engines.live.building import validation, worker_of, yardstick
+from afuic.engines.live.health import Finding, Probe, Yardstick
 from afuic.engines.live.open import AtServer
 from afuic.engines.simulator import computed
 from afuic.engines.worker import Worker
@@ -34,31 +35,36 @@ from afuic.store import codec
 ATTEMPTS = 3
 FRAME = struct.Struct(">QQ")
 
+Job = AtServer | Probe
+Ended = Event | Finding
+
 
 class Calibrator(Protocol):
     """Who does the server's own jobs."""
 
-    def turn(self, jobs: Sequence[AtServer], t: float) -> list[Event]:
-        """``jobs``: all that are wanted now, the most urgent first. What has ended since the last call, as events at time ``t``."""
+    def turn(self, jobs: Sequence[Job], t: float) -> list[Ended]:
+        """``jobs``: all that are wanted now, the most urgent first. What has ended since the last call, at time ``t``."""
 
     def close(self) -> None:
         """Stop whatever is under way."""
 
 
-def name_of(job: AtServer) -> str:
+def name_of(job: Job) -> str:
     """A job's name."""
+    if isinstance(job, Probe):
+        return f"probe/{job.version}"
     return job.job if isinstance(job, Calibrate) else job.task
 
 
 class Inline:
     """Does the most urgent job at once, in the caller's time."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, worker: Worker, yardstick: Yardstick | None = None) -> None:
+        self.worker, self.yardstick = worker, yardstick
 
-    def turn(self, jobs: Sequence[AtServer], t: float) -> list[Event]:
+    def turn(self, jobs: Sequence[Job], t: float) -> list[Ended]:
         """The result of the first job."""
-        return [computed(self.worker, t, jobs[0])] if jobs else []
+        return [_done(self.worker, self.yardstick, t, jobs[0])] if jobs else []
 
     def close(self) -> None:
         """Nothing is ever under way."""
@@ -70,10 +76,10 @@ class Process:
     def __init__(self, settings: Server) -> None:
         self._head = _head(settings)
         self._child: _Child | None = None
-        self._job: AtServer | None = None
+        self._job: Job | None = None
         self._deaths: dict[str, int] = {}
 
-    def turn(self, jobs: Sequence[AtServer], t: float) -> list[Event]:
+    def turn(self, jobs: Sequence[Job], t: float) -> list[Ended]:
         """What has ended since the last call."""
         ended = self._ended(t)
         done = {name_of(self._job)} if self._job is not None and ended else set()
@@ -91,12 +97,12 @@ class Process:
             self._child.end()
         self._child = self._job = None
 
-    def _begin(self, job: AtServer) -> None:
+    def _begin(self, job: Job) -> None:
         self._child = self._child or _Child(self._head)
         self._job = job
         self._child.give(job)
 
-    def _ended(self, t: float) -> list[Event]:
+    def _ended(self, t: float) -> list[Ended]:
         """The result of the job under way, if there is one; a process that died is forgotten, and its job begun anew."""
         if self._child is None or self._job is None:
             return []
@@ -117,15 +123,15 @@ class _Child:
         command = [sys.executable, "-m", "afuic.engines.live.calibrating"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
-        self._heard: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[Ended | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._hear, daemon=True)
         self._thread.start()
         self._send(head, b"")
 
-    def give(self, job: AtServer) -> None:
+    def give(self, job: Job) -> None:
         self._send(*codec.pack(job))
 
-    def result(self) -> Event | None:
+    def result(self) -> Ended | None:
         """The result that has come, or None; AfuicError when the process is dead."""
         try:
             event = self._heard.get_nowait()
@@ -153,14 +159,27 @@ class _Child:
     def _hear(self) -> None:
         try:
             while message := _read(_pipe(self._process.stdout)):
-                self._heard.put(codec.unpack(*message, core()))
+                self._heard.put(codec.unpack(*message, classes()))
         except (OSError, ValueError, StoreError):
             pass
         finally:
             self._heard.put(None)
 
 
-def _failed(job: AtServer, t: float, reason: str) -> Event:
+def classes() -> tuple[type, ...]:
+    """Every class that crosses the pipe."""
+    return (*core(), Probe, Finding)
+
+
+def _done(worker: Worker, yardstick: Yardstick | None, t: float, job: Job) -> Ended:
+    if isinstance(job, Probe):
+        return Finding(t, job.version) if yardstick is None else replace(yardstick.measure(job), t=t)
+    return computed(worker, t, job)
+
+
+def _failed(job: Job, t: float, reason: str) -> Ended:
+    if isinstance(job, Probe):
+        return Finding(t, job.version)
     if isinstance(job, Calibrate):
         return ev.CalibrationFailed(t, job.job, reason)
     return ev.TaskFailed(t, job.task, SERVER, reason)
@@ -171,6 +190,7 @@ def _head(settings: Server) -> dict[str, Any]:
         "federation": settings.federation.model_dump(mode="json"),
         "images": settings.images.model_dump(mode="json"),
         "calibration": None if settings.calibration is None else str(settings.calibration),
+        "validation": None if settings.validation is None else str(settings.validation),
     }
 
 
@@ -217,12 +237,13 @@ def main() -> None:
     jobs: queue.SimpleQueue[tuple[Any, bytes]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
     head, _ = jobs.get()
-    path = head["calibration"]
+    calibration, validated = (None if head[name] is None else Path(head[name]) for name in ("calibration", "validation"))
     images, config = Images.model_validate(head["images"]), Config.model_validate(head["federation"])
-    worker = worker_of(config, images, None if path is None else Path(path))
+    worker = worker_of(config, images, calibration)
+    measure = yardstick(worker, validation(validated, images))
     while True:
-        job = codec.unpack(*jobs.get(), core())
-        _write(out, *codec.pack(computed(worker, 0.0, job)))
+        job = codec.unpack(*jobs.get(), classes())
+        _write(out, *codec.pack(_done(worker, measure, 0.0, job)))
 
 
 if __name__ == "__main__":

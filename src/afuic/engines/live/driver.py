@@ -20,6 +20,7 @@ from afuic.engines.live.calibrating import Calibrator
 from afuic.engines.live.clock import Clock, Patience
 from afuic.engines.live.ending import Certifier, Ending
 from afuic.engines.live.gate import Gate, Held, plain, unreadable
+from afuic.engines.live.health import Checkup, Finding
 from afuic.engines.live.sending import Sender
 from afuic.engines.live.standing import Standing
 from afuic.engines.live.transport import Reply, Transport
@@ -30,7 +31,7 @@ from afuic.protocol import events as ev
 from afuic.protocol.events import Event
 from afuic.settings import Server
 from afuic.store.book import RECONCILE, Book
-from afuic.store.rows import Command
+from afuic.store.rows import Command, MeasureRow
 
 AWAY_S = 5.0
 HEARTBEAT_S = 2.0
@@ -76,6 +77,7 @@ class Driver:
         self.sender = Sender(transport, self.hospitals, agreed, settings.engine.task_deadline_s, book.watermark)
         self.ending = Ending(settings, self.standing, certifier)
         self.attempts = Attempts(settings.store)
+        self.checkup = Checkup(next((row.version for row in book.measures(1)), None))
         self.patience, self._unasked = Patience(), Patience()
         self.inbox: deque[Reply] = deque()
         self._deaf_until: dict[str, float] = {}
@@ -309,10 +311,18 @@ class Driver:
         return bool(due)
 
     def _jobs(self) -> bool:
-        ended = self.calibrator.turn(self.standing.open.job_list(), self.clock.now())
-        for event in ended:
-            self.standing.happen(event)
+        probes = self.checkup.due(self.standing.state)
+        ended = self.calibrator.turn((*self.standing.open.job_list(), *probes), self.clock.now())
+        for found in ended:
+            if isinstance(found, Finding):
+                self._measured(found)
+            else:
+                self.standing.happen(found)
         return bool(ended)
+
+    def _measured(self, found: Finding) -> None:
+        self.checkup.over()
+        self.book.measure(MeasureRow(found.version, self.clock.at(), found.loss, found.accuracy, found.change))
 
     def _timers(self) -> bool:
         due = self.standing.open.due(self.clock.now())

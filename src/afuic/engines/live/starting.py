@@ -28,6 +28,7 @@ def serve(settings: Server, transport: Transport, stop: Callable[[], bool]) -> N
 
     A store that is not what it was is served to readers, and no work is handed out from it: an operator has to see to it.
     """
+    building.validation(settings.validation, settings.images)
     worker = building.worker(settings)
     book = book_of(settings, worker)
     try:
