@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from afuic.cli import asking, finding
 from afuic.config import Config
 from afuic.data.dataset import TRAIN, VAL, Dataset
 from afuic.data.npz import write_dataset
+from afuic.deploy import kernel
 from afuic.engines.hospital import withdrawals
 from afuic.errors import ConfigError, ServiceError
 from afuic.params import digest
@@ -105,6 +107,28 @@ def test_an_operator_asks_follows_and_gets_what_there_is(service: Running, afuic
     assert code == 0
     assert (tmp_path / "certificate.json").read_text() == '{"payload": "x"}'
     assert afuic_cli("certificate", request, *home)[1].strip() == '{"payload": "x"}'
+
+
+def test_status_tells_of_the_processes_of_the_server_and_of_a_hospital_s_own_machine(service: Running, afuic_cli, tmp_path):
+    """The server's are for operators; a hospital sees its own, even while nobody answers."""
+    life = {"stage": "silent", "since": time.monotonic() - 400, "starts": 3, "failures": 2, "why": "nothing heard"}
+    server, own = service.settings.store.parent / "run", tmp_path / "hospital-1" / "run"
+    for run, name in ((server, "superlink"), (own, "supernode")):
+        run.mkdir(parents=True)
+        (run / "processes.json").write_text(json.dumps({name: life}))
+    (own / "supervisor.pid").write_text(json.dumps({"pid": os.getpid(), "born": kernel.born(os.getpid())}))
+    code, said = afuic_cli("status", "--home", tmp_path / "operator")
+    assert code == 0
+    assert all(word in said for word in ("superlink", "silent", "7 min", "nothing heard"))
+    code, said = afuic_cli("status", "--home", tmp_path / "hospital-1")
+    assert code == 0
+    assert "supernode" in said
+    assert "superlink" not in said
+    service.kill()
+    code, said = afuic_cli("status", "--home", tmp_path / "hospital-1")
+    assert code == 2
+    assert "supernode" in said
+    assert "nobody answers" in said
 
 
 def test_status_and_models(service: Running, afuic_cli, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import pytest
 from afuic.deploy import running
 from afuic.deploy.kernel import Family
 from afuic.service.client import Client
-from afuic.settings import Access, load
+from afuic.settings import Access, Site, load
 from afuic.store.rows import Status
 
 pytestmark = pytest.mark.deployment
@@ -81,6 +81,16 @@ def _sure(ask: Callable[[], bool]) -> bool:
         return False
 
 
+def test_status_tells_of_every_process_here_and_from_afar(federation):
+    wait(lambda: _sure(lambda: {row.stage for row in status(federation).processes} == {"ready", "done"}))
+    told = {row.name for row in status(federation).processes}
+    assert {"superlink", "api", "nginx", "server-superexec", "submit", "hospital-0-supernode"} <= told
+    assert all(name in afuic("deploy", "status", federation) for name in told)
+    site = load(federation / "hospitals" / "hospital-0" / "hospital.toml", Site)
+    with Client(Access(api=site.api, ca=site.ca, token=site.token)) as client:
+        assert client.status().processes == ()
+
+
 def test_only_fleet_and_api_are_open_and_secrets_are_in_no_log(federation):
     access = load(federation / "operator" / "client.toml", Access)
     answers = {
@@ -115,6 +125,7 @@ def test_stopping_leaves_nothing_and_starting_goes_on(federation):
     assert not family.members()
     with _foreground(federation) as command:
         wait(lambda: _sure(lambda: status(federation).events >= before and all(c.online for c in status(federation).clients)))
+        assert not [name for name, life in running.read_status(where).items() if life["failures"]]
         family = _family(federation)
         command.send_signal(signal.SIGINT)
         assert command.wait(PATIENCE_S) == 130

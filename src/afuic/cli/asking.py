@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from afuic.service.client import Client
     from afuic.service.schemas import Ask
     from afuic.settings import Site
-    from afuic.store.rows import AuditRow, RequestRow
+    from afuic.store.rows import AuditRow, ProcessRow, RequestRow
 
 T = TypeVar("T")
 PAUSE_S, MOST_ROWS = 2.0, 1000
@@ -217,9 +217,14 @@ def _print(row: RequestRow) -> None:
 
 
 def status(server: Server = None, token: TokenFile = None, ca: Authority = None, home: Home = None) -> None:
-    """Tell how the federation is: hospitals, version, staleness, the ledger's identity, disk, requests under way, processes."""
+    """Tell how the federation is: hospitals, version, staleness, the ledger's identity, disk, requests under way, processes.
+
+    In a hospital's folder its own processes come first, whether the server answers or not.
+    """
     from afuic.cli import telling
 
+    if here := _here(home):
+        output().print(telling.processes(here))
     with client(server, token, ca, home) as connection:
         found = connection.status()
     for line in telling.overview(found):
@@ -227,6 +232,17 @@ def status(server: Server = None, token: TokenFile = None, ca: Authority = None,
     output().print(telling.clients(found))
     if found.processes:
         output().print(telling.processes(found.processes))
+
+
+def _here(home: Path | None) -> tuple[ProcessRow, ...]:
+    """The processes of the hospital whose folder this is."""
+    if site(home) is None:
+        return ()
+    from afuic.deploy import running
+    from afuic.store.rows import processes
+
+    where = running.place(home or Path())
+    return () if running.running(where) is None else processes(running.read_status(where), time.monotonic())
 
 
 def audit(

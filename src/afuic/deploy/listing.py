@@ -18,9 +18,10 @@ from afuic.settings import HOSPITAL_FILE, LOOPBACK, SERVER_FILE, Api, Server, Si
 FOUND_IN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Where nginx may be, besides the user's own search path."""
 SUBMISSION_S = 240.0
-QUIET_S, BEAT_S, LONGEST_TURN_S, LONGEST_MESSAGE_S = 60.0, 90.0, 600.0, 900.0
-"""How long a mark may be old: of what is done every few seconds; a SuperNode's heartbeat, answered every 22 s at the latest; a turn of
-the server's loop, the reading of a large store at its start included; a message's way through a slow line."""
+QUIET_S, BEAT_S, LONGEST_PUSH_S, LONGEST_TURN_S, LONGEST_MESSAGE_S = 60.0, 90.0, 300.0, 600.0, 900.0
+"""How long a mark may be old: of what is done every few seconds; a SuperNode's heartbeat, answered every 22 s at the latest; large
+messages' way between ServerApp and SuperLink; a turn of the server's loop, the reading of a large store at its start included; a
+message's way through a slow line."""
 
 
 def server(folder: Path) -> tuple[Process, ...]:
@@ -32,7 +33,7 @@ def server(folder: Path) -> tuple[Process, ...]:
     links, front, api = checks.answers(port, "/health", ca), checks.answers(public, "/", ca, status=403), _api(settings.api, at)
     heard, polled, turned = (
         checks.beats(marks / name, within_s)
-        for name, within_s in ((flower.HEARD, QUIET_S), (flower.POLLED, QUIET_S), (flower.TURNED, LONGEST_TURN_S))
+        for name, within_s in ((flower.HEARD, LONGEST_PUSH_S), (flower.POLLED, QUIET_S), (flower.TURNED, LONGEST_TURN_S))
     )
 
     def idle() -> bool:

@@ -81,10 +81,20 @@ def start(what: str, folder: Path, echo: Echo = logs.silence) -> int:
 def _refuse_unfit(folder: Path) -> None:
     """ConfigError where the hospital's images would fail its first task."""
     argv = [sys.executable, "-m", "afuic.deploy", FITS, str(folder)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - this package
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ConfigError(said[-1].removeprefix("afuic: "))
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - this package
+        said = _patiently(process)
+    if process.returncode:
+        last = said.strip().splitlines() or [f"{folder}: its images cannot be checked (exit code {process.returncode})"]
+        raise ConfigError(last[-1].removeprefix("afuic: "))
+
+
+def _patiently(process: subprocess.Popen[str]) -> str:
+    """What it says on its standard error until it ends, however long that takes."""
+    while True:
+        try:
+            return process.communicate(timeout=TELL_S)[1]
+        except subprocess.TimeoutExpired:
+            _notify(b"WATCHDOG=1")
 
 
 def guard(

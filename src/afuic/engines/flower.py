@@ -181,6 +181,7 @@ class FlowerTransport:
     def _push(self, parcel: Parcel) -> None:
         message = Message(RecordDict({RECORD: _record(parcel)}), parcel.node, KIND, ttl=self._ttl_s)
         taken = next(iter(self._grid.push_messages([message])), None)
+        mark(commands.HEARD)
         with self._lock:
             if taken:
                 self._post.sent(parcel, taken)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -73,7 +77,7 @@ def test_a_key_that_is_not_registered_is_refused(federation: Running, tmp_path: 
     intruder(federation, tmp_path, keys.node(), federation.folder / "ca" / "ca.pem")
     process = federation.processes["intruder"]
     assert process.wait(600) == commands.REFUSED
-    assert "Failed to activate SuperNode" in federation.said("intruder")
+    assert "its node key is not registered there" in federation.said("intruder")
 
 
 def test_a_server_that_another_authority_vouches_for_is_not_believed(federation: Running, tmp_path: Path) -> None:
@@ -130,6 +134,37 @@ def test_a_killed_supernode_comes_back(federation: Running, book: Book) -> None:
 
     wait("it is let in again", back)
     goes_on(book, "hospital-0", "hospital-1")
+
+
+def test_handshakes_that_fail_take_no_hospital_off(federation: Running, book: Book) -> None:
+    """As under a flood of half-finished ones: Flower's own SuperNode would give up for good, and live on."""
+    names = [f"node-{name}" for name in federation.names]
+    before = {name: federation.said(name).count("Connection attempt failed") for name in names}
+    federation.kill("nginx")
+    with hanging_up(federation.settings.engine.public_port) as hung_up:
+        wait("connections are hung up on", lambda: len(hung_up) > 4)
+        wait("all notice", lambda: all(federation.said(n).count("Connection attempt failed") > before[n] for n in names))
+    federation.nginx()
+    goes_on(book, *federation.names)
+    assert all(federation.running(name) for name in names)
+
+
+@contextmanager
+def hanging_up(port: int) -> Iterator[list[int]]:
+    """Somebody listens there, hears how a handshake begins, and hangs up; how much was heard each time."""
+    heard: list[int] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    heard.append(len(connection.recv(4096)))
+
+    with socket.create_server(("127.0.0.1", port)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield heard
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_killed_superlink_loses_no_run(federation: Running, book: Book) -> None:
