@@ -281,7 +281,7 @@ def test_what_is_wrong_is_one_sentence(service: Running, afuic_cli, tmp_path, mo
     authority(tmp_path, "other")
     (tmp_path / "forged").touch(0o600)
     (tmp_path / "forged").write_text("forged-but-secret")
-    (tmp_path / "empty").write_text("")
+    (tmp_path / "empty").touch(0o600)
     cases = [
         (("status",), "nothing says which federation is meant"),
         (("status", "--home", tmp_path / "nowhere"), "nothing says which federation is meant"),
@@ -345,7 +345,7 @@ def test_something_else_at_the_address_is_noticed(service: Running, tmp_path, mo
 def test_without_the_deploy_extra_the_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "afuic.service.client", raising=False)
-    with pytest.raises(ConfigError, match=r"pip install '\.\[deploy\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[client\]'"):
         finding.client(None, None, None, tmp_path)
 
 
