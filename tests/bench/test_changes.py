@@ -21,7 +21,7 @@ def test_the_same_has_no_changes(by_hand) -> None:
 
 
 def test_a_value_beyond_the_tolerance_is_told_with_the_seed(by_hand) -> None:
-    later = changed(by_hand, other=arm(0.61, -3.0, latency=20, lost=4))
+    later = changed(by_hand, other=arm(0.61, latency=20, lost=4))
     assert changes(by_hand, later, 1e-6) == [
         "by hand: other: another final model in 1 of 3 seeds (0)",
         "by hand: other: accuracy (final): in 1 of 3 seeds, most in seed 0: 0.6 became 0.61",
@@ -30,7 +30,7 @@ def test_a_value_beyond_the_tolerance_is_told_with_the_seed(by_hand) -> None:
 
 
 def test_an_outcome_and_its_reason_are_told(by_hand) -> None:
-    found = changes(by_hand, changed(by_hand, afuic=arm(0.80, -1.0, latency=None, outcome="failed")), 1e-6)
+    found = changes(by_hand, changed(by_hand, afuic=arm(0.80, latency=None, outcome="failed")), 1e-6)
     assert "by hand: afuic: seed 0: released became failed (it did not answer)" in found
     assert any("latency_s (cost)" in line and "10 became nothing" in line for line in found)
 
@@ -60,12 +60,12 @@ def test_an_arm_that_one_seed_lacks_is_told(by_hand) -> None:
 def test_retrained_models_that_came_went_or_changed_are_told(by_hand) -> None:
     case = by_hand.cases["by hand"]
     own = case.seeds["1"].retrained
-    fewer = own.model_copy(update={"runs": 1, "phases": {"final": {"accuracy": (0.7,)}}})
+    fewer = own.model_copy(update={"runs": 1, "phases": {**own.phases, "final": {"accuracy": (0.7,)}}})
     seeds = case.seeds | {"1": case.seeds["1"].model_copy(update={"retrained": fewer})}
     later = by_hand.model_copy(update={"cases": {"by hand": case.model_copy(update={"seeds": seeds})}})
     assert changes(by_hand, later, 0.0) == [
-        "by hand: retrained: seed 1: 2 models became 1",
-        "by hand: retrained: accuracy (final): in 1 of 3 seeds, most in seed 1, model 0: 0.8 became 0.7",
+        "by hand: retrained: seed 1: 5 models became 1",
+        "by hand: retrained: accuracy (final): in 1 of 3 seeds, most in seed 1, model 0: 0.82 became 0.7",
     ]
 
 

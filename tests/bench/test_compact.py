@@ -6,19 +6,24 @@ import shutil
 
 import pytest
 
-from afuic.bench.compact import compact, mains, pooled
+from afuic.bench.compact import ALL, compact, mains, pooled
 from afuic.bench.document import Arm, Case
 from afuic.bench.glance import floor, glance, nearness
 from afuic.bench.page import commits
-from tests.bench.conftest import arm, row, seed
+from tests.bench.conftest import MEAN, MODELS, SD, arm, row, seed
 from tests.benchmarks.conftest import ROOT
 
 
 def released(z: float | None, share: float | None, *, outcome: str = "released") -> Arm:
     """An arm whose released model's accuracy lies ``z`` from retraining, after ``share`` of its time."""
-    found = arm(0.8, 0.0, latency=None if share is None else 100 * share, outcome=outcome)
+    found = arm(0.8, latency=None if share is None else 100 * share, outcome=outcome)
     costs = found.costs.model_copy(update={"latency_to_retrain": share})
-    return found.model_copy(update={"z": {"released": {"accuracy": z}}, "costs": costs})
+    return found.model_copy(update={"phases": {**found.phases, "released": {"accuracy": at(z)}}, "costs": costs})
+
+
+def at(z: float | None) -> float | None:
+    """The value that lies so far from retraining."""
+    return None if z is None else MEAN + z * SD
 
 
 def case(*seeds: dict[str, Arm]) -> Case:
@@ -31,7 +36,7 @@ BLOOD = case(
     {"afuic": released(-1.0, 0.02), "other": released(0.5, 0.5)},
     {"afuic": released(1.0, 0.02), "other": released(1.5, 0.5)},
 )
-ORGAN = case({"afuic": released(3.0, 0.05), "other": released(1.0, 0.5), "cheat": released(None, None, outcome="failed")})
+ORGAN = case({"afuic": released(4.0, 0.05), "other": released(1.0, 0.5), "cheat": released(None, None, outcome="failed")})
 
 
 def cells(of: Case) -> dict[str, dict[str, str]]:
@@ -41,53 +46,51 @@ def cells(of: Case) -> dict[str, dict[str, str]]:
 
 def test_gaps_and_costs_of_all_data_sets_together() -> None:
     found = cells(pooled({"blood": BLOOD, "organ": ORGAN}))
-    # z: -1, 1, 3: mean 1, sd sqrt((4 + 0 + 4) / 2) = 2, two within 2
-    assert found["afuic"]["accuracy"] == "+1.0 ± 2.0 (2/3)"
+    # z: -1, 1, 4: mean 4/3, sd sqrt((49 + 1 + 64) / 9 / 2) = 2.5, two within 3.04
+    assert found["afuic"]["accuracy"] == "+1.3 ± 2.5 (2/3)"
     # and by their curves all three are within in the last five minutes
     assert found["afuic"]["accuracy later"].endswith(" (3/3)")
-    assert found["afuic"]["|z| ≤ 2, all of these"] == "83% (5/6)"
+    assert found["afuic"][ALL] == "83% (5/6)"
     # 2 %, 2 %, 5 %: mean 3 %, sd sqrt((1 + 1 + 4) / 2) = 1.7 %
     assert found["afuic"]["latency, of retraining's"] == "3.0% ± 1.7%"
     # 0.5, 1.5, 1: mean 1, sd sqrt((0.25 + 0.25 + 0) / 2) = 0.5; always half of retraining's time
     assert found["other"]["accuracy"] == "+1.0 ± 0.5 (3/3)"
-    assert found["other"]["|z| ≤ 2, all of these"] == "100% (6/6)"
+    assert found["other"][ALL] == "100% (6/6)"
     assert found["other"]["latency, of retraining's"] == "50.0%"
     assert found["other"]["others' stall"] == "0 s".replace(" ", "\N{NO-BREAK SPACE}")
     assert found["cheat †oracle"] == {c: "0 of 1" if c == "released" else "–" for c in found["cheat †oracle"]}
-    # two retrained models in each of three seeds
-    assert found["retrained (floor)"]["released"] == "6 of 6"
+    # five retrained models in each of three seeds
+    assert found["retrained (floor)"]["released"] == "15 of 15"
 
 
 def test_the_gaps_of_all_measures_are_counted_together() -> None:
     found = released(-1.0, 0.02)
-    several = found.model_copy(update={"z": {"released": {"accuracy": -1.0, "auroc": 2.1}, "after": {"asr_excess_max": 2.0}}})
+    measured = {"released": {"accuracy": at(-1.0), "auroc": at(3.1)}, "after": {"asr_excess_max": at(2.0)}}
+    several = found.model_copy(update={"phases": measured})
     found = cells(case({"afuic": several}, {"afuic": released(None, 0.02)}))["afuic"]
     # 2 of 3 in the one seed, none that could be counted in the other, and by their curves the last five minutes of both
-    assert (found["accuracy later"].endswith(" (2/2)"), found["|z| ≤ 2, all of these"]) == (True, "80% (4/5)")
+    assert (found["accuracy later"].endswith(" (2/2)"), found[ALL]) == (True, "80% (4/5)")
 
 
 def test_the_nearest_row_comes_first_and_what_never_released_is_left_out(by_hand) -> None:
     first = released(-1.0, 0.02)
-    far = first.model_copy(update={"z": {"released": {"accuracy": 9.0, "auroc": 9.0}}})
+    far = first.model_copy(update={"phases": {"released": {"accuracy": at(9.0), "auroc": at(9.0)}}})
     one = case({"near": first, "far": far, "none": released(None, None, outcome="failed")}, {"near": first, "far": first})
     # accuracy at the release, and by their curves in the last five minutes; of the far one a third, then both
     assert nearness(one, "near") == [1.0, 1.0]
     assert nearness(one, "far") == pytest.approx([1 / 3, 1.0])
     assert nearness(one, "none") == []
     (figure,) = glance(by_hand.model_copy(update={"cases": {"one": one}}))
-    assert figure.alt.endswith("beside: near 100%, far 67%.")
+    assert figure.alt.endswith("beside: near 100%, far 67%, retrained models against each other 100%.")
     assert figure.draw(("svg",)) == figure.draw(("svg",))
 
 
 def test_the_floor_of_the_glance_is_each_retrained_model_against_the_others(by_hand) -> None:
     one = case({"near": released(-1.0, 0.02)})
-    first = one.seeds["0"]
-    left_out = {"released": {"accuracy": (1.0, -2.5), "auroc": (2.0, None)}, "final": {"accuracy": (9.0, 9.0)}}
-    retrained = first.retrained.model_copy(update={"left_out": left_out, "curves": (), "released_t": ()})
-    one = one.model_copy(update={"seeds": {"0": first.model_copy(update={"retrained": retrained})}})
-    assert floor(one) == [1.0, 0.0]
+    one = one.model_copy(update={"seeds": {"0": seed(one.seeds["0"].arms, (*MODELS[:4], 0.1))}})
+    assert floor(one) == [1.0, 1.0, 1.0, 1.0, 0.0]
     (figure,) = glance(by_hand.model_copy(update={"cases": {"one": one}}))
-    assert figure.alt.endswith("beside: near 100%, retrained models against each other 50%.")
+    assert figure.alt.endswith("beside: near 100%, retrained models against each other 80%.")
 
 
 def test_cases_of_a_sweep_are_not_taken_together(by_hand) -> None:
@@ -131,7 +134,7 @@ def test_large_gaps_are_written_without_decimals() -> None:
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert cells(ORGAN)["afuic"]["accuracy"] == "+3.0 (0/1)"
+    assert cells(ORGAN)["afuic"]["accuracy"] == "+4.0 (0/1)"
 
 
 def test_nothing_cannot_be_pooled() -> None:

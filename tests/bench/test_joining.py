@@ -62,7 +62,7 @@ def test_the_same_seed_with_other_numbers_is_refused(by_hand) -> None:
     retrained = by_hand.cases["by hand"].seeds["1"].retrained.model_copy(update={"runs": 1})
     with pytest.raises(StoreError, match="b: by hand, seed 1: its retrained or shared models differs from a"):
         join([("a", by_hand), ("b", changed(by_hand, "1", retrained=retrained))])
-    arms = by_hand.cases["by hand"].seeds["1"].arms | {"other": arm(0.71, -4.0, latency=30, lost=6)}
+    arms = by_hand.cases["by hand"].seeds["1"].arms | {"other": arm(0.71, latency=30, lost=6)}
     with pytest.raises(StoreError, match="b: by hand, seed 1: other differs from a"):
         join([("a", by_hand), ("b", changed(by_hand, "1", arms=arms))])
 

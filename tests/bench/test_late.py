@@ -21,7 +21,7 @@ def curve(*points: tuple[float, float | None]) -> Curve:
 
 
 def released(at: float, found: Curve | None, **more: object):
-    return arm(0.5, 0.0).model_copy(update={"released_t": at, "curve": found, **more})
+    return arm(0.5).model_copy(update={"released_t": at, "curve": found, **more})
 
 
 def test_the_last_five_minutes_are_averaged() -> None:

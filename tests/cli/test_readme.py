@@ -33,7 +33,7 @@ def test_the_example_is_short_and_runs(tmp_path):
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("released after") == 4
+    assert (done.stdout.count("released after"), done.stdout.count("continue: not erased")) == (3, 1)
     assert done.stdout.count("replayed to the same model") == 6
 
 

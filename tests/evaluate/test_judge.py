@@ -13,6 +13,7 @@ from torch import Tensor
 from afuic.errors import DataError, ParamsError
 from afuic.evaluate import forgetting, utility
 from afuic.evaluate.judge import Judge
+from afuic.evaluate.results import Sizes
 from afuic.rng import stream, torch_stream
 
 TARGET = 0
@@ -89,6 +90,13 @@ def test_point_on_all_images_is_the_phase() -> None:
     judge = make(Logits())
     point, phase = judge.point(ONE), judge.phase(ONE)
     assert point == {name: phase[name] for name in ("accuracy", "forget_accuracy", "forget_loss", "asr", "asr_excess")}
+
+
+def test_sizes_are_those_of_the_images_that_measures_rest_on() -> None:
+    found = Sizes.model_validate(make(Logits(), client_names=["north", "south", "west"]).sizes())
+    assert (found.test, found.forget, found.members, found.attacked) == ((1, 2, 1), 3, 2, 3)
+    assert found.hospitals == {"north": 2, "south": 2, "west": 0}
+    assert found.curve == (4, 3, 3)
 
 
 def test_point_is_a_fixed_subset() -> None:

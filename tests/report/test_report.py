@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from afuic import report
 from afuic.errors import StoreError
+from afuic.evaluate.gaps import Judged
 from afuic.evaluate.results import Results, load
 from afuic.report import figures, journal, summary, tables, words
 from afuic.report.measures import readable
@@ -108,9 +110,124 @@ def test_the_opening_says_what_was_asked_and_what_happened(out: Path) -> None:
 
 def test_gaps_are_marked_in_words(out: Path) -> None:
     page = (out / "report.html").read_text(encoding="utf-8")
-    # Forget accuracy .77 against .425 +- .012: (.77 - .425) / .012 = 28.75.
-    assert re.search(r'class="notable"><span>77\.0%<small>z \+28\.8, outside, higher', page)
-    assert re.search(r'"><span>43\.0%<small>z \+0\.4, within', page)
+    # Forget accuracy .77 against .425 +- .012: (.77 - .425) / .012 = 28.75; three models allow 4.97 of them.
+    assert re.search(r'class="notable"><span>77\.0%<small>z \+28\.8, apart, higher', page)
+    assert re.search(r'"><span>43\.0%<small>z \+0\.4, not told apart', page)
+
+
+def test_the_page_begins_with_a_verdict(out: Path, tmp_path: Path) -> None:
+    said = "In this run afuic’s released model is not told apart from retrained models by any of 4 measures."
+    text = text_of(out / "report.html")
+    assert said in text
+    assert text.index(said) < text.index("hospital-0 asked")
+    values = sample.document()
+    values["methods"]["afuic"]["phases"]["released"] |= {"forget_accuracy": 0.77, "asr_excess": -0.3, "accuracy": 0.5}
+    assert summary.verdict(Results.model_validate(values)) == (
+        "In this run afuic’s released model is told apart from retrained models by 3 of 4 measures: test accuracy (lower), forget accuracy "
+        "(higher) and excess attack success (lower, which is better)."
+    )
+    sample.write(tmp_path)
+    os.utime(tmp_path / "results.json", (0, 86400 * 365))
+    report.write(tmp_path, "Klinikum <Nord>\u202e")
+    assert "Klinikum <Nord>\\u202e · results of 1971-01-01" in text_of(tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"retrained": None}, "can be compared with no spread of retrained models: none was trained."),
+        ({"methods": ["continue", "retrain"]}, "In this run nothing was erased"),
+        ({"methods": ["ascent-oracle"]}, "ascent-oracle (oracle) released no model: the deadline passed"),
+        (
+            {"methods": ["continue", "afuic-paper"]},
+            "afuic-paper’s released model is told apart from retrained models by 2 of 4 measures:",
+        ),
+    ],
+)
+def test_the_verdict_fits_what_was_run(changes: dict[str, Any], said: str) -> None:
+    if "methods" in changes:
+        changes = {"methods": {name: sample.document()["methods"][name] for name in changes["methods"]}}
+    assert said in summary.verdict(changed(**changes))
+
+
+def test_a_gap_of_half_a_point_is_no_alarm(tmp_path: Path) -> None:
+    """With 0.1 points between three retrained models, z is −4; another such model would lie within half a point of them."""
+    values = sample.document()
+    for spreads in values["retrained"]["phases"].values():
+        spreads["forget_accuracy"] = {"mean": 0.48, "sd": 0.001}
+    values["retrained"]["curves"] = []
+    values["methods"]["afuic"]["phases"]["final"]["forget_accuracy"] = 0.476
+    cells = {row.label: row.cells[1] for row in tables.gaps(Results.model_validate(values), "final").rows}
+    assert (cells["Forget accuracy"].words, cells["Forget accuracy"].notable) == ("z −4.0, not told apart", False)
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+def test_where_retrained_models_agree_and_nothing_was_erased_that_is_said(sizes: bool) -> None:
+    """Forget accuracy 100 % against 50 %, attack 100 % against 0 %, and no spread between the retrained models."""
+    values = sample.document()
+    agree = {"forget_accuracy": 0.5, "asr": 0.0, "asr_excess": 0.0, "accuracy": 0.8}
+    for spreads in values["retrained"]["phases"].values():
+        spreads |= {key: {"mean": mean, "sd": 0.0} for key, mean in agree.items()}
+    values["retrained"]["curves"] = []
+    if sizes:
+        hospitals = dict.fromkeys(values["clients"], 4)
+        values["sizes"] = {
+            "test": [10, 10, 0],
+            "forget": 12,
+            "members": 6,
+            "attacked": 10,
+            "hospitals": hospitals,
+            "curve": [20, 12, 10],
+        }
+    leaves = values["methods"]["continue"]
+    leaves["phases"]["final"] |= {"forget_accuracy": 1.0, "asr": 1.0, "asr_excess": 1.0, "accuracy": 0.8}
+    results = readable(Results.model_validate(values))
+    cells = {row.label: row.cells[3] for row in tables.gaps(results, "final").rows}
+    assert {label for label, cell in cells.items() if cell.notable} == {
+        "Forget accuracy",
+        "Attack success",
+        "Excess attack success",
+    }
+    assert not cells["Test accuracy"].notable
+    (entry,) = [entry for entry in summary.entries(results) if entry.name == "continue"]
+    assert "Not erased: it releases no model of its own." in entry.sentences
+    assert entry.sentences[-1].startswith("At the end the model is told apart from retrained models by 3 of 5 measures: ")
+
+
+def test_a_better_value_is_never_set_in_colour() -> None:
+    values = sample.document()
+    values["methods"]["afuic"]["phases"]["final"] |= {"accuracy": 0.99, "ece": 0.0, "asr_excess": -0.5}
+    values["retrained"]["phases"]["final"]["ece"] = {"mean": 0.05, "sd": 0.001}
+    cells = {row.label: row.cells[1] for row in tables.gaps(Results.model_validate(values), "final").rows}
+    for label in ("Test accuracy", "Calibration error", "Excess attack success"):
+        assert cells[label].words.endswith(": better"), label
+        assert not cells[label].notable
+
+
+def test_what_has_no_value_says_why(tmp_path: Path) -> None:
+    values = sample.document()
+    for method in values["methods"].values():
+        for phase in method["phases"].values():
+            phase |= {"auroc": None, "mia_auc": None, "sensitivity": [None, 0.8, None]}
+    report.write(sample.write(tmp_path, values))
+    text = text_of(tmp_path / "report.html")
+    assert "n/a the test set shows one class only" in text
+    assert "n/a fewer than two unmarked images to erase" in text
+    assert "The test set shows 1 of 3 classes, none of number 0 and 2 (counted from 0)" in text
+    console = Console(width=200, file=StringIO(), record=True)
+    console.print(report.table(Results.model_validate(values)))
+    shown = " ".join(console.export_text().split())
+    assert "n/a: membership attack: fewer than two unmarked images" in shown
+
+
+def test_continue_is_not_erased_wherever_others_say_when_they_released(out: Path) -> None:
+    results = load(out / "results.json")
+    assert results.outcome("continue") == "not erased"
+    assert (results.outcome("afuic"), results.outcome("ascent-oracle")) == ("released after 52 s", "never released")
+    assert tables.outcome(results).rows[0].cells[2].words == "not erased"
+    console = Console(width=160, file=StringIO(), record=True)
+    console.print(report.table(results))
+    assert "not erased" in console.export_text()
 
 
 def test_oracles_are_marked_wherever_methods_are_named(out: Path) -> None:
@@ -256,7 +373,14 @@ def test_the_terminal_table_has_a_row_for_each_method() -> None:
     console = Console(width=160, file=StringIO(), record=True)
     console.print(report.table(changed()))
     shown = console.export_text().replace("\xa0", " ")
-    for part in ("afuic-paper", "never released", "52 s", "(6.4%)", "z +28.8", "z: gap in units of the spread of 3 retrained"):
+    for part in (
+        "afuic-paper",
+        "never released",
+        "52 s",
+        "(6.4%)",
+        "z +28.8 apart",
+        "z: gap in units of the spread of 3 retrained",
+    ):
         assert part in shown
     assert report.table(changed(retrained=None)).caption == "retraining was not run, so there is no z; ASR: attack success rate"
 
@@ -276,8 +400,9 @@ def test_the_terminal_table_has_a_row_for_each_method() -> None:
         (words.duration(9000.0), "2.5\xa0h"),
         (words.size(999), "999\xa0B"),
         (words.size(4_300_000), "4.3\xa0MB"),
-        (words.verdict(-2.0), "within"),
-        (words.verdict(-2.01), "outside, lower"),
+        (words.verdict(Judged(-4.0, False, "lower", False)), "not told apart"),
+        (words.verdict(Judged(-4.0, True, "lower", False)), "apart, lower"),
+        (words.verdict(Judged(-4.0, True, "lower", True)), "apart, lower: better"),
         (words.verdict(None), "not comparable"),
         (words.count(0, "update"), "no updates"),
         (words.count(1, "update"), "1 update"),

@@ -11,6 +11,7 @@ from afuic.bench.moments import of_moments
 from afuic.bench.relearn import CENSORED, RATIO
 from afuic.bench.statistics import COST, Summary
 from afuic.bench.tables import FLOOR, MOMENTS, Cell, Row, Table, label, released, slug
+from afuic.evaluate.results import CONTINUE, NOT_ERASED
 from afuic.report.words import MISSING, duration, number, percent, signed
 
 COSTS = (
@@ -29,7 +30,7 @@ GAPS = (
     ("late", "accuracy", "accuracy later"),
 )
 """Phase, measure, and what its column is called."""
-ALL = "|z| ≤ 2, all of these"
+ALL = "not told apart, all of these"
 EXTRA = "extra"
 FURTHER = (
     Shown("relearn_ratio", "relearning, over retraining's steps", rate),
@@ -38,12 +39,14 @@ FURTHER = (
 )
 """Columns of their own, with mean ± standard deviation, where a suite has measured them."""
 NOTE = (
-    "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same or there is "
-    "one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± standard deviation, and in how "
-    "many runs |z| ≤ 2; bold where in all. ASR: attack success; its highest value is from the release on. MIA: membership attack. Accuracy "
-    "later: its mean over the last five minutes, against retrained models' over theirs. All of these: how many of the row's gaps are "
-    "within 2. The floor: each retrained model against the others of its seed; other moments: the same models within five minutes after "
-    "their release, against all of them at that moment, since they share a clock and swing together."
+    "Released: in how many runs of how many. Costs: mean ± standard deviation, without ± where they were always the same "
+    "or there is one run. Then z, the gap of the released model to retrained ones in units of their spread: its mean ± "
+    "standard deviation, and in how many runs it is not told apart from them; bold where in all. Told apart is what lies "
+    "outside of where 95 of 100 further retrained models would, by Student's t and by how the models swing within five "
+    "minutes. ASR: attack success; its highest value is from the release on. MIA: membership attack. Accuracy later: its "
+    "mean over the last five minutes, against retrained models' over theirs. All of these: how many of the row's gaps "
+    "are not told apart. The floor: each retrained model against the others of its seed; other moments: the same models "
+    "within five minutes after their release, each against the others at that moment."
 )
 GIVEN_UP = " ≥: relearning was given up in some run, so its steps are the least they can be."
 LARGE = 99.95
@@ -89,10 +92,17 @@ def compact(name: str, title: str, case: Case) -> Table:
 
 def _row(case: Case, row: str, further: Sequence[Shown]) -> Row:
     runs = statistics.run(case, row)
-    costs = (_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS)
+    costs = [_cost(statistics.of_row(case, row, COST, s.key), s) for s in COSTS]
     gaps = _gaps([statistics.of_row(case, row, phase, key) for phase, key, _ in GAPS], runs)
     more = (_cost(statistics.of_row(case, row, EXTRA, s.key), s, _bound(case, row, s)) for s in further)
-    return Row(label(case, row), (Cell(f"{released(case, row)} of {runs}"), *costs, *gaps, *more))
+    if case.rows[row].method == CONTINUE:
+        costs = [Cell(MISSING), *costs[1:]]
+    return Row(label(case, row), (Cell(_released(case, row, runs)), *costs, *gaps, *more))
+
+
+def _released(case: Case, row: str, runs: int) -> str:
+    """In how many runs of how many; ``continue`` erases nothing, whatever it goes on with."""
+    return NOT_ERASED if case.rows[row].method == CONTINUE else f"{released(case, row)} of {runs}"
 
 
 def _bound(case: Case, row: str, measure: Shown) -> str:

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, Strict, ValidationError
 
 from afuic.document import parse_json
 from afuic.errors import StoreError
-from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, fault
+from afuic.evaluate.results import Client, Count, Healing, Record, Requested, Seconds, Share, Sizes, fault
 from afuic.store.files import read_json
 
 VERSION = "afuic-bench/1"
@@ -114,6 +114,7 @@ class Seed(Record):
 
     requests: tuple[Requested, ...]
     clients: dict[str, Client] = Field(description="the hospitals; empty where that was not noted")
+    sizes: Sizes | None = Field(None, description="how many images the measures rest on; null: not noted")
     before: Values = Field(description="the shared model at the first request, by measure")
     past: Curve | None = Field(description="the shared curve up to the first request")
     commit: str | None = Field(None, description="commit that the shared past was run at; null: not noted")

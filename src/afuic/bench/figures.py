@@ -206,7 +206,7 @@ def _dots(axes: Axes, case: Case, key: str, rows: Sequence[str]) -> None:
 
 
 def _left_out(case: Case, key: str) -> list[float | None]:
-    return [v for s in case.seeds.values() for v in statistics.left_out(s.retrained, "final", key)]
+    return [z for s in case.seeds.values() for z, _ in statistics.left_out(s, "final", key)]
 
 
 # -- sweeps -------------------------------------------------------------------------------------------------------------------

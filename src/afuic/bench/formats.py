@@ -15,7 +15,7 @@ from afuic.bench.tables import FLOOR, Cell, Table
 
 HEAD = (
     "case", "row", "method", "oracle", "phase", "measure", "n", "mean", "sd",
-    "z_mean", "z_sd", "z_worst", "within_2", "of",
+    "z_mean", "z_sd", "z_worst", "not_apart", "of",
     "difference", "difference_low", "difference_high", "p", "p_holm",
 )  # fmt: skip
 TEX = {
@@ -28,7 +28,7 @@ TEX = {
 
 
 def markdown(tables: Sequence[Table]) -> str:
-    """All tables as GitHub reads them; what is within retraining's spread in every seed is bold."""
+    """All tables as GitHub reads them; what is told apart from retraining in no seed is bold."""
     return "\n".join(_markdown(table) for table in tables)
 
 
@@ -104,26 +104,28 @@ def _numbers(s: Summary) -> list[object]:
 
 def seeds_csv(document: Document) -> str:
     """One line for each value of each seed, retrained models included."""
-    return _csv(("case", "seed", "row", "outcome", "phase", "measure", "value", "z"), _seeds(document))
+    return _csv(("case", "seed", "row", "outcome", "phase", "measure", "value", "z", "apart"), _seeds(document))
 
 
 def _seeds(document: Document) -> Iterator[list[object]]:
     for name, case in document.cases.items():
         for seed, found in case.seeds.items():
             for row, arm in found.arms.items():
-                for phase, values in arm.phases.items():
-                    for key, value in values.items():
-                        yield [name, seed, row, arm.outcome, phase, key, value, arm.z.get(phase, {}).get(key)]
-                for key in CURVED:
-                    if (mean := late.of_arm(arm, key)) is not None:
-                        yield [name, seed, row, arm.outcome, LATE, key, mean, late.gap(mean, found.retrained, key)]
+                measured = [(phase, key, value) for phase, values in arm.phases.items() for key, value in values.items()]
+                measured += [(LATE, key, mean) for key in CURVED if (mean := late.of_arm(arm, key)) is not None]
+                for phase, key, value in measured:
+                    yield [name, seed, row, arm.outcome, phase, key, value, *_judged(statistics.of_arm(found, row, phase, key))]
                 for s in COSTS:
-                    yield [name, seed, row, arm.outcome, statistics.COST, s.key, getattr(arm.costs, s.key), None]
+                    yield [name, seed, row, arm.outcome, statistics.COST, s.key, getattr(arm.costs, s.key), None, None]
             keys = [(phase, key) for phase, measures in found.retrained.phases.items() for key in measures]
             for phase, key in [*keys, *((LATE, key) for key in CURVED)]:
-                each, left_out = (of(found.retrained, phase, key) for of in (statistics.of_models, statistics.left_out))
-                for i, (value, z) in enumerate(zip(each, left_out, strict=True)):
-                    yield [name, seed, f"retrain/{i}", "released", phase, key, value, z]
+                each, left_out = statistics.of_models(found.retrained, phase, key), statistics.left_out(found, phase, key)
+                for i, (value, gap) in enumerate(zip(each, left_out, strict=True)):
+                    yield [name, seed, f"retrain/{i}", "released", phase, key, value, *_judged(gap)]
+
+
+def _judged(gap: statistics.Gapped) -> tuple[float | None, int | None]:
+    return gap[0], None if gap[1] is None else int(gap[1].apart)
 
 
 def _csv(head: Sequence[str], lines: Iterator[list[object]]) -> str:

@@ -67,6 +67,7 @@ def gather(place: Place, rows: Iterable[str]) -> Seed:
         {
             "requests": requested(place.config),
             "clients": about(place.past).get("clients", {}),
+            "sizes": about(place.past).get("sizes"),
             "before": _values(past["phases"].get("before", {}), place.config),
             "past": _curve(past["curve"]),
             "commit": about(place.past).get("commit"),

@@ -11,14 +11,13 @@ from matplotlib.ticker import NullLocator
 
 from afuic.bench import statistics
 from afuic.bench.compact import GAPS, pooled
-from afuic.bench.document import Case, Document, Retrained
+from afuic.bench.document import Case, Document, Seed
 from afuic.bench.figures import PERCENT, WIDTH, Figure
 from afuic.bench.tables import FLOOR, label
 from afuic.report.svg import FAINT, FIXED, GRID, INK, drawing
-from afuic.report.words import NOTABLE
 
 NAME = "glance"
-NEARNESS = "gaps to retraining with |z| ≤ 2"
+NEARNESS = "gaps not told apart from retraining"
 COSTS = (
     ("latency_to_retrain", "time, of retraining's", 100.0, {0: "0", 1: "1%", 10: "10%", 100: "100%"}),
     ("stall_client_s", "others' stall, min", 1 / 60, {0: "0", 1: "1", 10: "10", 100: "100"}),
@@ -29,8 +28,9 @@ Runs = list[float]
 
 
 def glance(document: Document) -> Iterator[Figure]:
-    """One line for each row, the nearest first: how many of its gaps in the main table are within 2, and three costs; dots are means over
-    all runs of all cases, bars go from the least to the most. None of a suite that varies something, since its cases are not alike.
+    """One line for each row, the nearest first: how many of its gaps in the main table are not told apart, and three costs; dots are
+    means over all runs of all cases, bars go from the least to the most. None of a suite that varies something, since its cases are not
+    alike.
     """
     if document.sweep is None and document.cases:
         case = pooled(document.cases)
@@ -39,28 +39,28 @@ def glance(document: Document) -> Iterator[Figure]:
         if rows:
             shares = {label(case, row): near[row] for row in rows} | {"retrained models against each other": floor(case)}
             said = ", ".join(f"{name} {fmean(found):.0%}" for name, found in shares.items() if found)
-            alt = f"How many of each row's gaps to retraining are within 2, with time, stall and updates lost beside: {said}."
+            alt = f"How many of each row's gaps are not told apart from retraining, with time, stall and updates lost beside: {said}."
             title = "how near to retraining, and at what cost"
             yield Figure(NAME, title, alt, partial(_draw, case, rows, near))
 
 
 def nearness(case: Case, row: str) -> Runs:
-    """For each run that released a model, the share of its gaps in the main table that are within 2."""
-    return _shares([statistics.gaps(case, row, phase, key) for phase, key, _ in GAPS])
+    """For each run that released a model, the share of its gaps in the main table that are not told apart."""
+    return _shares([statistics.gapped(case, row, phase, key) for phase, key, _ in GAPS])
 
 
 def floor(case: Case) -> Runs:
     """The same of each retrained model against the others of its seed."""
-    return [share for seed in case.seeds.values() for share in _of_models(seed.retrained)]
+    return [share for seed in case.seeds.values() for share in _of_models(seed)]
 
 
-def _of_models(retrained: Retrained) -> Runs:
-    columns = [statistics.left_out(retrained, phase, key) for phase, key, _ in GAPS]
+def _of_models(seed: Seed) -> Runs:
+    columns = [statistics.left_out(seed, phase, key) for phase, key, _ in GAPS]
     return _shares([column for column in columns if column])
 
 
-def _shares(columns: Sequence[Sequence[float | None]]) -> Runs:
-    runs = [[abs(gap) <= NOTABLE for gap in run if gap is not None] for run in zip(*columns, strict=True)]
+def _shares(columns: Sequence[Sequence[statistics.Gapped]]) -> Runs:
+    runs = [[not found.apart for _, found in run if found is not None] for run in zip(*columns, strict=True)]
     return [fmean(run) for run in runs if run]
 
 

@@ -102,7 +102,7 @@ def _seed(what: str, a: Seed, b: Seed, name: str) -> Seed:
 
 def _measured(value: Arm | Seed) -> BaseModel:
     """Without what depends on the machine and the checkout alone."""
-    hidden: dict[str, object] = {"commit": None, "spent": {}} if isinstance(value, Arm) else {}
+    hidden: dict[str, object] = {"commit": None, "spent": {}} if isinstance(value, Arm) else {"sizes": None}
     return value.model_copy(update=hidden)
 
 

@@ -9,12 +9,10 @@ from statistics import fmean
 
 from afuic.bench.document import Arm, Curve, Retrained
 from afuic.bench.measures import CURVED, LATE_S
-from afuic.evaluate.gaps import spread, z
+from afuic.evaluate.gaps import SLACK_S
 
 LATE = "late"
 """The phase: means over the evaluations in the last 300 virtual seconds, from the release on."""
-SLACK_S = 1e-5
-"""Curves are written with five decimals."""
 
 
 def of_arm(arm: Arm, key: str) -> float | None:
@@ -29,18 +27,6 @@ def of_models(retrained: Retrained, key: str) -> tuple[float | None, ...]:
     if len(retrained.curves) != len(retrained.released_t):
         return ()
     return tuple(_mean(curve, since, key) for curve, since in zip(retrained.curves, retrained.released_t, strict=True))
-
-
-def gap(value: float | None, retrained: Retrained, key: str) -> float | None:
-    """z of a row's mean against those of the retrained models."""
-    return z(value, **spread([v for v in of_models(retrained, key) if v is not None]))
-
-
-def left_out(retrained: Retrained, key: str) -> tuple[float | None, ...]:
-    """z of each retrained model's mean against those of the others."""
-    every = of_models(retrained, key)
-    others = [[v for j, v in enumerate(every) if j != i and v is not None] for i in range(len(every))]
-    return tuple(z(value, **spread(rest)) for value, rest in zip(every, others, strict=True))
 
 
 def points(curve: Curve, key: str, since: float) -> list[tuple[float, float]]:

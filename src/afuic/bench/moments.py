@@ -2,35 +2,32 @@
 
 Retrained models of one seed share a virtual clock, so that at one moment the same hospital's update came last in all of them, and where
 hospitals differ they swing together. Their spread at that moment leaves the swing out. A model that is released at another point of it
-is apart from them by that alone; by how much, retrained models themselves show a few minutes later.
+is apart from them by that alone; by how much, retrained models themselves show a few minutes later, and the test counts it in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from afuic.bench.document import Case, Retrained
-from afuic.bench.late import SLACK_S, points
-from afuic.bench.measures import CURVED, LATE_S
-from afuic.bench.statistics import Summary, summary
-from afuic.evaluate.gaps import spread, z
+from afuic.bench.document import Case, Seed
+from afuic.bench.measures import CURVED
+from afuic.bench.statistics import Gapped, Summary, floor_of, gap_of, nearby, summary
+from afuic.evaluate.gaps import pooled, yardstick
 
 
 def of_moments(case: Case, phase: str, key: str) -> Summary:
-    """Retrained models within 300 virtual seconds after their release, or before their end, each evaluation against all of them at that
-    moment. Empty for other phases and for what curves do not hold. Both sides are read from curves, so from the same images.
+    """Retrained models within 300 virtual seconds after their release, or before their end, each evaluation against the other models of
+    its seed at that moment. Empty for other phases and for what curves do not hold. Both sides are read from curves, so from the same
+    images.
     """
-    found = [pair for s in case.seeds.values() for pair in _gaps(s.retrained, phase, key)] if key in CURVED else []
-    return summary([value for value, _ in found], [gap for _, gap in found])
+    found = [pair for s in case.seeds.values() for pair in _judged(s, phase, key)] if key in CURVED else []
+    return summary([value for value, _ in found], [judged for _, judged in found])
 
 
-def _gaps(retrained: Retrained, phase: str, key: str) -> Iterator[tuple[float, float | None]]:
-    if phase not in {"released", "final"} or len(retrained.curves) != len(retrained.released_t):
-        return
-    every = [points(curve, key, since) for curve, since in zip(retrained.curves, retrained.released_t, strict=True)]
-    runs = [one if phase == "released" else one[::-1] for one in every if one]
-    moment = spread([one[0][1] for one in runs])
-    for one in runs:
-        for t, value in one[1:]:
-            if abs(t - one[0][0]) <= LATE_S + SLACK_S:
-                yield value, z(value, **moment)
+def _judged(seed: Seed, phase: str, key: str) -> Iterator[tuple[float, Gapped]]:
+    runs = [run for run in nearby(seed.retrained, phase, key) if run]
+    for i, own in enumerate(runs):
+        others = runs[:i] + runs[i + 1 :]
+        first = [run[0] for run in others]
+        against = yardstick(first, moments=pooled(others), floor=floor_of(seed, phase, key, first, curve=True))
+        yield from ((value, gap_of(value, against, key)) for value in own[1:])

@@ -12,6 +12,7 @@ from afuic.bench.measures import BY_PHASE, COSTS, PHASES, SPENT, Shown, shown
 from afuic.bench.moments import of_moments
 from afuic.bench.statistics import Summary
 from afuic.evaluate.paired import Comparison
+from afuic.evaluate.results import CONTINUE, NOT_ERASED
 from afuic.report.words import MISSING, signed
 
 FLOOR, MOMENTS, RETRAINED = "retrained (floor)", "retrained, other moments", "retrained"
@@ -19,7 +20,7 @@ FLOOR, MOMENTS, RETRAINED = "retrained (floor)", "retrained, other moments", "re
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean with its spread, below it the gap to retraining; ``strong``: within ±2 in every seed."""
+    """A mean with its spread, below it the gap to retraining; ``strong``: told apart in no seed."""
 
     text: str
     words: str = ""
@@ -46,10 +47,12 @@ class Table:
 
 
 GAPS = (
-    "Mean ± standard deviation over the seeds; below, the mean of z ± its standard deviation, and in how many seeds |z| ≤ 2. "
-    "Bold: in all of them. z is the value minus the retrained models' mean in units of their spread. The floor is each retrained model "
-    "against the others; other moments: the same models within five minutes after their release or before their end, against all of them "
-    "at that moment, since they share a clock and swing together."
+    "Mean ± standard deviation over the seeds; below, the mean of z ± its standard deviation, and in how many seeds it "
+    "is not told apart from retraining. Bold: in all of them. z is the value minus the retrained models' mean in units "
+    "of their spread; told apart is what lies outside of where 95 of 100 further retrained models would, by Student's t "
+    "and by how the models swing within five minutes. The floor is each retrained model against the others; other "
+    "moments: the same models within five minutes after their release or before their end, each against the others at that "
+    "moment."
 )
 TESTS = (
     "Difference to {base}, seed by seed, with its 95 % interval (Student's t); below, p of the exact sign-flip test and after Holm's "
@@ -165,7 +168,8 @@ def _outcomes(case: Case, row: str) -> Counter[str]:
 def _seeds(case: Case, row: str) -> Cell:
     outcomes = _outcomes(case, row)
     run, whole = sum(outcomes.values()), outcomes["released"]
-    odd = [f"{outcomes[o]} {o}" for o in ("diverged", "failed") if outcomes[o]]
+    odd = [NOT_ERASED] if case.rows[row].method == CONTINUE else []
+    odd += [f"{outcomes[o]} {o}" for o in ("diverged", "failed") if outcomes[o]]
     return Cell(str(run) if whole == run else f"{whole} of {run}", ", ".join(odd))
 
 

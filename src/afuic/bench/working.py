@@ -89,7 +89,13 @@ def _arm(root: Path, task: Task, progress: Sink) -> Mapping[str, Any]:
     if not arm.past:
         _drop_checkpoint(place)
     cpu = time.process_time() - cpu
-    return {"cpu_s": cpu, "own_s": max(cpu - metered.seconds, 0.0), "checkpoint_bytes": size, "clients": hospitals(lab)}
+    return {
+        "cpu_s": cpu,
+        "own_s": max(cpu - metered.seconds, 0.0),
+        "checkpoint_bytes": size,
+        "clients": hospitals(lab),
+        "sizes": lab.judge.sizes(),
+    }
 
 
 def _drop_checkpoint(place: Path) -> None:

@@ -164,8 +164,13 @@ def _short(digest: str) -> str:
     return digest.rpartition(":")[2][:16]
 
 
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    organisation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose report it is, for the page's head.", show_default="none")
+    ] = None,
+) -> None:
     """Write a finished run's page and figures anew from its results."""
     from afuic import report as pages
 
-    say(f"report: {pages.write(folder)}")
+    say(f"report: {pages.write(folder, organisation)}")

@@ -26,8 +26,8 @@ from afuic.erase import METHODS, check_options, configured
 from afuic.errors import StoreError
 from afuic.evaluate import results as written
 from afuic.evaluate.distance import floor, js, js_to_set
-from afuic.evaluate.gaps import AFTER, MEASURES, spread, z
-from afuic.evaluate.results import Results
+from afuic.evaluate.gaps import AFTER, MEASURES, sampling, spread, yardstick
+from afuic.evaluate.results import Results, Sizes
 from afuic.evaluate.resurfacing import resurfacing
 from afuic.settings import Architecture
 from afuic.store.exporting import write_model
@@ -135,7 +135,9 @@ def _network(lab: Laboratory) -> Architecture:
 def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
     config = lab.config
     done = {arm.name: outcome(folder, arm.name) for arm in every}
-    reference = _Reference(folder, [arm.name for arm in every if arm.name.startswith("retrain/")], done)
+    names = [arm.name for arm in every if arm.name.startswith("retrain/")]
+    sizes = lab.judge.sizes()
+    reference = _Reference(folder, names, done, Sizes.model_validate(sizes))
     methods = {name: _method(lab, folder, name, done, reference) for name in config.methods}
     return Results.model_validate(
         {
@@ -149,6 +151,7 @@ def _results(lab: Laboratory, folder: Path, every: tuple[Arm, ...]) -> Results:
             "requests": requested(config),
             "clients": hospitals(lab),
             "dropped": dict(lab.federation.dropped),
+            "sizes": sizes,
             "methods": methods,
             "retrained": reference.document(),
             "warnings": [*reference.warnings(), *_idle(config, done)],
@@ -172,8 +175,8 @@ def _idle(config: Config, done: Mapping[str, Mapping[str, Any]]) -> list[str]:
 class _Reference:
     """What the retrained runs say together that did not fail. ``every``: the names of all."""
 
-    def __init__(self, folder: Path, every: list[str], done: Mapping[str, dict[str, Any]]) -> None:
-        self.every, self.done = every, done
+    def __init__(self, folder: Path, every: list[str], done: Mapping[str, dict[str, Any]], sizes: Sizes) -> None:
+        self.every, self.done, self.sizes = every, done, sizes
         self.failed = {name: why for name in every if (why := done[name]["failed"]) is not None}
         self.names = names = [name for name in every if name not in self.failed]
         self.probs = {p: [q for n in names if (q := measured_probs(folder, n, p)) is not None] for p in AFTER}
@@ -200,7 +203,13 @@ class _Reference:
         """z of each measure, design section 5."""
         if not self.names:
             return {}
-        return {p: {m: z(phases[p].get(m), **self.spread[p][m]) for m in GAPS} for p in AFTER if p in phases}
+        return {p: {m: self._gap(p, m, phases[p].get(m)) for m in GAPS} for p in AFTER if p in phases}
+
+    def _gap(self, phase: str, measure: str, value: float | None) -> float | None:
+        runs = [r.get(measure) for r in self.runs[phase]]
+        mean = self.spread[phase][measure]["mean"]
+        against = None if mean is None else yardstick(runs, floor=sampling(measure, mean, self.sizes))
+        return None if against is None else against.z(value)
 
     def measure(self, folder: Path, arm: str, phases: dict[str, dict[str, Any]]) -> None:
         """Add the distance to the retrained models to an arm's phases."""
@@ -220,6 +229,7 @@ class _Reference:
             "failed": self.failed,
             "phases": known,
             "resurfacing": [resurfacing(d["curve"], d["released_t"]) for d in done],
+            "released_t": [d["released_t"] for d in done],
             "curves": [d["curve"] for d in done],
         }
 

@@ -129,6 +129,19 @@ class Judge:
             "hospitals": per_client(test, full.labels, self._client, self._names),
         }, test
 
+    def sizes(self) -> dict[str, Any]:
+        """How many images each measure rests on, as ``evaluate.results.Sizes``."""
+        full, few = self._full, self._few
+        own = np.bincount(self._client, minlength=len(self._names))
+        return {
+            "test": np.bincount(full.labels).tolist(),
+            "forget": len(full.forget_labels),
+            "members": int(self._members.sum()),
+            "attacked": int(full.others.sum()),
+            "hospitals": {name: int(own[index]) for index, name in enumerate(self._names)},
+            "curve": (len(few.labels), len(few.forget_labels), int(few.others.sum())),
+        }
+
     def probs(self, params: Params) -> Probs:
         """Test-set probabilities [n, classes], for distances to retrained models."""
         return self._predict(params, self._full.images[: len(self._full.labels)])

@@ -17,6 +17,8 @@ from afuic.document import parse_json
 from afuic.errors import StoreError
 
 VERSION = "afuic-results/1"
+CONTINUE, NOT_ERASED = "continue", "not erased"
+"""The method under which the hospital merely leaves, and what is said of it wherever others say when they released a model."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Excess = Annotated[float, Field(ge=-1, le=1)]
@@ -56,6 +58,17 @@ class Client(Record):
     images: Count = Field(description="training images held at the start")
     triggered: Count = Field(description="of these, images that carry the trigger and the target's label")
     slowness: float = Field(gt=0, description="time for one task over a median hospital's")
+
+
+class Sizes(Record):
+    """How many images the measures rest on: few of them err by chance, and no gap smaller than that counts."""
+
+    test: tuple[Count, ...] = Field(description="test images of each class, in the order of the labels")
+    forget: Count = Field(description="images to erase")
+    members: Count = Field(description="of these, images without the trigger")
+    attacked: Count = Field(description="test images of other classes than the trigger's; 0: no trigger")
+    hospitals: dict[str, Count] = Field(description="each hospital's own test images")
+    curve: tuple[Count, Count, Count] = Field(description="test images, images to erase and attacked images of a curve's point")
 
 
 class Point(Record):
@@ -149,6 +162,7 @@ class Retrained(Record):
     failed: dict[str, str] = Field({}, description="why each of the others failed, by its name")
     phases: dict[AfterName, dict[str, Spread]] = Field(description="each measure when retraining ended, and at the end")
     resurfacing: tuple[Resurfacing, ...] = Field(description="worst values of each run")
+    released_t: tuple[Seconds, ...] = Field((), description="when each run ended its retraining; empty: not noted")
     curves: tuple[tuple[Point, ...], ...] = Field(description="the curve of each run, on the clock of the experiment")
 
 
@@ -166,6 +180,7 @@ class Results(Record):
     config: dict[str, JsonValue] = Field(description="the full configuration, every default written out")
     requests: tuple[Requested, ...] = Field(description="the erasure requests in the order of time")
     clients: dict[str, Client] = Field(description="the hospitals by name")
+    sizes: Sizes | None = Field(None, description="how many images the measures rest on; null: not noted")
     methods: dict[str, Method] = Field(min_length=1, description="the methods by name, in the order they were asked for")
     retrained: Retrained | None = Field(description="the retrained reference; null when it was not run")
     dropped: dict[str, Count] = Field(
@@ -174,6 +189,13 @@ class Results(Record):
     warnings: tuple[str, ...] = Field(
         (), description="what a reader has to know before any number: nothing was trained, for example"
     )
+
+    def outcome(self, name: str) -> str:
+        """What came of a method, in a few words: ``released after 26 s``, ``not erased``, ``never released``."""
+        if name == CONTINUE:
+            return NOT_ERASED
+        latency = self.methods[name].erasure_latency_s
+        return "never released" if latency is None else f"released after {latency:.0f} s"
 
     def to_json(self) -> str:
         """The document as written to results.json, ending in a newline."""

@@ -6,6 +6,7 @@ import base64
 import os
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from afuic.report import figures, journal, summary, tables
 from afuic.report.measures import label, readable, value
 from afuic.report.texts import GLOSSARY, caveats
 from afuic.report.words import count, duration, listed, percent
-from afuic.text import on_page
+from afuic.text import normal, on_page
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,20 @@ class Figure:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
 
 
-def write(out: Path) -> Path:
+def write(out: Path, organisation: str | None = None) -> Path:
     """Make ``out/report.html`` and ``out/figures/*.svg`` from ``out/results.json`` and, where present, ``out/events.jsonl``.
 
+    ``organisation``: whose report it is, for its head, beside the day on which the results were written (UTC).
     Gives the page's path. The same files give the same bytes. StoreError when one of them is unusable. Each file appears whole or
     not at all.
     """
-    results = readable(load(out / "results.json"))
+    source = out / "results.json"
+    results = readable(load(source))
     drawn = draw(results, journal.read(out / "events.jsonl"))
     for figure in drawn.values():
         _write(out / "figures" / f"{figure.name}.svg", figure.svg)
     page = out / "report.html"
-    _write(page, render(results, drawn).encode())
+    _write(page, render(results, drawn, _head(source, organisation)).encode())
     return page
 
 
@@ -61,8 +64,13 @@ def draw(results: Results, events: tuple[journal.Event, ...]) -> dict[str, Figur
     return {figure.name: figure for figure in drawn}
 
 
-def render(results: Results, drawn: dict[str, Figure]) -> str:
-    """The page as HTML."""
+def _head(source: Path, organisation: str | None) -> str:
+    day = datetime.fromtimestamp(source.stat().st_mtime, UTC)
+    return " · ".join(part for part in (organisation and normal(organisation), f"results of {day:%Y-%m-%d}") if part)
+
+
+def render(results: Results, drawn: dict[str, Figure], head: str = "") -> str:
+    """The page as HTML; ``head``: whose it is and of when."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, finalize=on_page, trim_blocks=True, lstrip_blocks=True
     )
@@ -70,6 +78,8 @@ def render(results: Results, drawn: dict[str, Figure]) -> str:
     return template.render(
         results=results,
         figures=drawn,
+        head=head,
+        verdict=summary.verdict(results),
         asked=summary.asked(results),
         yardstick=summary.yardstick(results),
         entries=summary.entries(results),

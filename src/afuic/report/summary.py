@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from afuic.evaluate.results import Method, PhaseName, Requested, Results
-from afuic.report.measures import DESCRIPTIONS, MEASURES, gap, label, reference, value
-from afuic.report.words import NOTABLE, count, duration, listed, percent, points
+from afuic.evaluate.gaps import FALSE_ALARMS, Judged, passes
+from afuic.evaluate.results import CONTINUE, NOT_ERASED, AfterName, Method, PhaseName, Requested, Results
+from afuic.report.measures import DESCRIPTIONS, MEASURES, Measure, gap, judge, label, reference, value
+from afuic.report.words import count, duration, listed, percent, points, signed
 
 MOMENTS: tuple[tuple[PhaseName, str], ...] = (
     ("before", "before the request"),
@@ -24,6 +25,42 @@ class Entry:
     name: str
     description: str
     sentences: tuple[str, ...]
+
+
+def verdict(results: Results) -> str:
+    """The run in one sentence: whether what our method, or the first that erases, released is told apart from retrained models."""
+    others = [name for name in results.methods if name not in {CONTINUE, "retrain"}]
+    if not others:
+        return "In this run nothing was erased, since no method that erases was part of it."
+    name = "afuic" if "afuic" in others else others[0]
+    method = results.methods[name]
+    if method.failed is not None:
+        return f"In this run {label(name, method)} released no model: {method.failed.rstrip('.')}."
+    return f"In this run {_apart(results, f'{label(name, method)}’s released model', method, 'released')}"
+
+
+def _apart(results: Results, whose: str, method: Method, phase: AfterName) -> str:
+    """Told apart by how many of how many measures, and by which."""
+    judged = [(m, found) for m in MEASURES if (found := judge(results, method, phase, m.key)) is not None]
+    if not judged:
+        return f"{whose} can be compared with no spread of retrained models: {_lacking(results)}."
+    apart = [_which(m, found) for m, found in judged if found.apart]
+    if not apart:
+        return f"{whose} is not told apart from retrained models by any of {count(len(judged), 'measure')}."
+    by = f"{len(apart)} of {count(len(judged), 'measure')}"
+    return f"{whose} is told apart from retrained models by {by}: {listed(apart)}."
+
+
+def _which(measure: Measure, found: Judged) -> str:
+    name = measure.label if measure.label.isupper() else measure.label[0].lower() + measure.label[1:]
+    return f"{name} ({found.side}{', which is better' if found.better else ''})"
+
+
+def _lacking(results: Results) -> str:
+    runs = 0 if results.retrained is None else results.retrained.runs
+    return (
+        "none was trained" if runs == 0 else "one alone was trained" if runs == 1 else "none of its measures is known of them"
+    )
 
 
 def asked(results: Results) -> list[str]:
@@ -44,7 +81,14 @@ def yardstick(results: Results) -> str:
     )
     if runs == 1:
         return text + "One model has no spread: gaps cannot be put in proportion to chance."
-    text += f"“Within” means no further from their mean than {NOTABLE:.0f} times their own spread, “outside” means further."
+    text += (
+        "Told apart is what lies outside of where 95 of 100 further retrained models would lie, judging by how these "
+        f"{runs} differ from each other (Student’s t), by how they swing within five minutes, and by how far so few test "
+        "images err by chance. Of this project’s own retrained models, held out one at a time, it tells "
+        f"{percent(FALSE_ALARMS)} apart. A z of at most 2 would be another test: a perfect model passes that in "
+        f"{percent(passes(4))} of cases with 4 retrained models, in {percent(passes(5))} with 5, in {percent(passes(32))} "
+        f"with 32, and here in {percent(passes(runs))}."
+    )
     return text + (f" With fewer than {FEW} models the spread itself is a rough estimate." if runs < FEW else "")
 
 
@@ -74,13 +118,13 @@ def _request(results: Results, request: Requested) -> str:
 def _sentences(results: Results, name: str, method: Method) -> list[str]:
     parts = [
         _oracle(method),
-        _release(method),
+        _release(name, method),
         *_healing(method),
         _usefulness(method),
         _forgetting(results, name, method),
         _mark(method),
     ]
-    return [part for part in [*parts, _tally(name, method)] if part]
+    return [part for part in [*parts, *_tally(results, name, method)] if part]
 
 
 def _oracle(method: Method) -> str:
@@ -89,7 +133,9 @@ def _oracle(method: Method) -> str:
     )
 
 
-def _release(method: Method) -> str:
+def _release(name: str, method: Method) -> str:
+    if name == CONTINUE:
+        return f"{NOT_ERASED.capitalize()}: it releases no model of its own."
     if method.failed is not None:
         return f"It released no model: {method.failed.rstrip('.')}."
     if method.erasure_latency_s is None:
@@ -132,9 +178,9 @@ def _forgetting(results: Results, name: str, method: Method) -> str:
     retrained = reference(results, "final", "forget_accuracy")
     if name == "retrain" or retrained is None:
         return f"{text}."
-    z = gap(method, "final", "forget_accuracy")
-    apart = "" if z is None else f", a gap of {abs(z):.1f} times their spread"
-    return f"{text}; retrained models to {percent(retrained[0])}{apart}."
+    z = gap(results, method, "final", "forget_accuracy")
+    apart = "" if z is None else f" (z {signed(z)})"
+    return f"{text}; retrained models to {percent(retrained.mean)}{apart}."
 
 
 def _mark(method: Method) -> str:
@@ -151,11 +197,8 @@ def _mark(method: Method) -> str:
     return f"{text}, at most {points(max(highest, final))} at any measurement after the release."
 
 
-def _tally(name: str, method: Method) -> str:
-    known = [z for z in (gap(method, "final", measure.key) for measure in MEASURES) if z is not None]
-    if name == "retrain" or not known:
-        return ""
-    inside = sum(abs(z) <= NOTABLE for z in known)
-    return (
-        f"At the end {inside} of the {len(known)} measures that can be compared are within {NOTABLE:.0f} spreads of retraining."
-    )
+def _tally(results: Results, name: str, method: Method) -> list[str]:
+    if name == "retrain" or results.retrained is None:
+        return []
+    moments: tuple[tuple[AfterName, str], ...] = (("released", "At the release the model"), ("final", "At the end the model"))
+    return [_apart(results, whose, method, phase) for phase, whose in moments if _told(method, phase)]

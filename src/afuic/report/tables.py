@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from afuic.evaluate.results import AfterName, Method, Results
-from afuic.report.measures import MEASURES, Measure, gap, label, reference, value
-from afuic.report.words import MISSING, NOTABLE, duration, number, percent, signed, size, verdict
+from afuic.evaluate.gaps import Judged, Yardstick
+from afuic.evaluate.results import CONTINUE, NOT_ERASED, AfterName, Method, Results
+from afuic.report.measures import MEASURES, NO_MARK, Measure, gap, judge, label, reference, value
+from afuic.report.words import MISSING, UNDEFINED, duration, number, percent, signed, size, verdict
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and, below it, what it means; ``notable`` cells are also set apart by weight and a rule."""
+    """A value and, below it, what it means; ``notable`` cells are also set apart by weight and a rule: only what the test tells apart, and
+    never what is better.
+    """
 
     text: str
     words: str = ""
@@ -41,14 +44,14 @@ def outcome(results: Results) -> Table:
     """What each method achieved, in few rows."""
     return _table(
         results,
-        ("Time to release", "from the request", _latency),
+        ("Time to release", "from the request", lambda m: _latency(results, m)),
         ("Others kept waiting", "added up over all hospitals", lambda m: Cell(duration(m.stall_client_s))),
         ("Updates of others lost", "", lambda m: Cell(str(m.updates_lost))),
-        ("Test accuracy", "at the release → at the end", lambda m: _both(m, "accuracy")),
-        ("Forget accuracy", "at the release → at the end", lambda m: _both(m, "forget_accuracy")),
-        ("Excess attack success", "before → release → end", _attack),
-        ("… highest after the release", "resurfacing", lambda m: Cell(percent(m.resurfacing.asr_excess_max))),
-        ("Membership attack", "at the end; 0.5 is chance", lambda m: Cell(number(value(m, "final", "mia_auc")))),
+        ("Test accuracy", "at the release → at the end", lambda m: _both(results, m, "accuracy")),
+        ("Forget accuracy", "at the release → at the end", lambda m: _both(results, m, "forget_accuracy")),
+        ("Excess attack success", "before → release → end", lambda m: _attack(results, m)),
+        ("… highest after the release", "resurfacing", lambda m: _one(results, m, "asr_excess", m.resurfacing.asr_excess_max)),
+        ("Membership attack", "at the end; 0.5 is chance", lambda m: _one(results, m, "mia_auc", value(m, "final", "mia_auc"))),
         ("Distance to retrained models", "at the end, and that between retrained models (floor)", _distance),
     )
 
@@ -79,7 +82,7 @@ def gaps(results: Results, phase: AfterName) -> Table:
     """Every measure with z in words, beside retraining's mean and spread. The method ``retrain`` is the reference, not a column."""
     others = {name: method for name, method in results.methods.items() if name != "retrain"}
     columns = ("retrained models", *(label(name, method) for name, method in others.items()))
-    rows = tuple(_gap_row(results, others, phase, measure) for measure in MEASURES if _known(others, phase, measure))
+    rows = tuple(_gap_row(results, others, phase, measure) for measure in MEASURES if _known(others, phase))
     return Table(columns, rows)
 
 
@@ -108,21 +111,41 @@ def _table(results: Results, *rows: tuple[str, str, Callable[[Method], Cell]]) -
     return Table(columns, tuple(filled))
 
 
-def _latency(method: Method) -> Cell:
+def _latency(results: Results, method: Method) -> Cell:
+    if method is results.methods.get(CONTINUE):
+        return Cell(MISSING, NOT_ERASED)
     if method.erasure_latency_s is None:
         return Cell(MISSING, "no release")
     share = method.latency_to_retrain
     return Cell(duration(method.erasure_latency_s), "" if share is None or share == 1 else f"{percent(share)} of retraining's")
 
 
-def _both(method: Method, key: str) -> Cell:
-    final = gap(method, "final", key)
+def _both(results: Results, method: Method, key: str) -> Cell:
     text = f"{percent(value(method, 'released', key))} → {percent(value(method, 'final', key))}"
-    return Cell(text, "" if final is None else f"end: z {signed(final)}, {verdict(final)}", _notable(final))
+    found = judge(results, method, "final", key)
+    return Cell(text, "" if found is None else f"end: {_said(results, method, 'final', key)}", _notable(found))
 
 
-def _attack(method: Method) -> Cell:
-    return Cell(" → ".join(percent(value(method, phase, "asr_excess")) for phase in ("before", "released", "final")))
+def _attack(results: Results, method: Method) -> Cell:
+    known = [value(method, phase, "asr_excess") for phase in ("before", "released", "final")]
+    if all(found is None for found in known):
+        return _one(results, method, "asr_excess", None)
+    return Cell(" → ".join(percent(found) for found in known))
+
+
+def _one(results: Results, method: Method, key: str, found: float | None) -> Cell:
+    """A value alone, or why there is none though a model was measured."""
+    measure = next(m for m in MEASURES if m.key == key)
+    if found is None and method.phases:
+        return Cell(UNDEFINED, undefined(results, measure))
+    return Cell(measure.show(found))
+
+
+def undefined(results: Results, measure: Measure) -> str:
+    """Why a measure has no value in this run."""
+    data = results.config.get("data")
+    planted = isinstance(data, dict) and data.get("trigger") is not None
+    return "no mark was planted" if measure.undefined == NO_MARK and not planted else measure.undefined or "undefined"
 
 
 def _distance(method: Method) -> Cell:
@@ -130,22 +153,39 @@ def _distance(method: Method) -> Cell:
     return Cell(number(value(method, "final", "js_to_retrain")), "" if floor is None else f"floor {number(floor)}")
 
 
-def _known(methods: Mapping[str, Method], phase: AfterName, measure: Measure) -> bool:
-    return any(value(method, phase, measure.key) is not None for method in methods.values())
+def _known(methods: Mapping[str, Method], phase: AfterName) -> bool:
+    return any(phase in method.phases for method in methods.values())
 
 
 def _gap_row(results: Results, methods: Mapping[str, Method], phase: AfterName, measure: Measure) -> Row:
     found = reference(results, phase, measure.key)
-    mean = Cell(MISSING) if found is None else Cell(measure.show(found[0]), f"± {measure.show(found[1])}")
-    return Row(measure.label, measure.hint, (mean, *(_gap_cell(method, phase, measure) for method in methods.values())))
+    mean = (
+        Cell(MISSING)
+        if found is None
+        else Cell(measure.show(found.mean), f"± {measure.show(found.sd)}{_allowed(measure, found)}")
+    )
+    return Row(
+        measure.label, measure.hint, (mean, *(_gap_cell(results, method, phase, measure) for method in methods.values()))
+    )
 
 
-def _gap_cell(method: Method, phase: AfterName, measure: Measure) -> Cell:
-    z, shown = gap(method, phase, measure.key), value(method, phase, measure.key)
+def _allowed(measure: Measure, found: Yardstick) -> str:
+    """How far another retrained model may lie from the mean."""
+    return "" if found.margin is None else f"; not apart within {measure.show(found.margin)}"
+
+
+def _gap_cell(results: Results, method: Method, phase: AfterName, measure: Measure) -> Cell:
+    shown = value(method, phase, measure.key)
     if shown is None:
-        return Cell(MISSING, "not measured")
-    return Cell(measure.show(shown), verdict(z) if z is None else f"z {signed(z)}, {verdict(z)}", _notable(z))
+        return Cell(UNDEFINED, undefined(results, measure)) if phase in method.phases else Cell(MISSING, "not measured")
+    found = judge(results, method, phase, measure.key)
+    return Cell(measure.show(shown), _said(results, method, phase, measure.key), _notable(found))
 
 
-def _notable(z: float | None) -> bool:
-    return z is not None and abs(z) > NOTABLE
+def _said(results: Results, method: Method, phase: AfterName, key: str) -> str:
+    z, told = gap(results, method, phase, key), verdict(judge(results, method, phase, key))
+    return told if z is None else f"z {signed(z)}, {told}"
+
+
+def _notable(found: Judged | None) -> bool:
+    return found is not None and found.apart and not found.better

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from afuic.evaluate.results import Results
 from afuic.report.summary import FEW
+from afuic.report.words import listed
 
 GLOSSARY = (
     (
@@ -44,8 +45,15 @@ GLOSSARY = (
     ),
     (
         "Spread and z",
-        "Retrained models differ among themselves by chance. z is a method's distance from their mean, in units of that "
-        "spread (their standard deviation): between −2 and +2 it is called within.",
+        "Retrained models differ among themselves by chance. z is a method's distance from their mean, in "
+        "units of that spread (their standard deviation). Whether they are told apart is decided by a test with a known "
+        "rate of error, not by z alone: see “told apart”.",
+    ),
+    (
+        "Told apart",
+        "Outside of where 95 of 100 further retrained models would lie (a 95 % prediction interval). Of those, measures in which more, or "
+        "less, is plainly better for everybody (accuracy, calibration, the mark) are not set in colour on their good side; of the erased "
+        "images, and of the membership attack, nearer to retraining is better.",
     ),
     (
         "Test accuracy",
@@ -57,7 +65,8 @@ GLOSSARY = (
     ),
     (
         "AUROC",
-        "How well the model ranks images with a diagnosis above those without: 1 is perfect, 0.5 is chance.",
+        "How well the model ranks images with a diagnosis above those without, as a mean over the diagnoses that the test set shows: 1 is "
+        "perfect, 0.5 is chance. Where it shows only one there is nothing to rank, and no value (n/a).",
     ),
     (
         "Calibration error",
@@ -104,6 +113,7 @@ def caveats(results: Results) -> list[str]:
         f"It is one run with one seed ({results.seed}) on one division of the data. Another run gives other numbers.",
         "Times come from a simulated clock, not from the networks and computers of real hospitals.",
     ]
+    own += _absent(results)
     if runs < FEW:
         own.append(f"Retraining was repeated {runs} times, too few to know its spread well; read every z as a rough guide.")
     return [
@@ -116,3 +126,24 @@ def caveats(results: Results) -> list[str]:
         "Models that hospitals or others received before the release, and copies or backups elsewhere, are outside of it.",
         "It shows nothing about how the model would do with patients, and it is no legal finding.",
     ]
+
+
+def _absent(results: Results) -> list[str]:
+    """Which classes and hospitals the test set says nothing of."""
+    phase = next((p for m in results.methods.values() for p in m.phases.values()), None)
+    if phase is None:
+        return []
+    classes = [str(index) for index, share in enumerate(phase.sensitivity) if share is None]
+    hospitals = [name for name, share in phase.hospitals.items() if share is None]
+    told = []
+    if classes:
+        many, shown = len(phase.sensitivity), len(phase.sensitivity) - len(classes)
+        told.append(
+            f"The test set shows {shown} of {many} classes, none of number {listed(classes)} (counted from 0): balanced accuracy and "
+            f"AUROC are means over those that it shows{', and AUROC needs two' if shown < 2 else ''}."
+        )
+    if hospitals:
+        told.append(
+            f"There are no test images of {listed(hospitals)}, so nothing is said of {'it' if len(hospitals) == 1 else 'them'}."
+        )
+    return told

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from afuic.evaluate.gaps import Judged
+
 MISSING = "–"
 MINUS = "−"
 SPACE = "\N{NO-BREAK SPACE}"
+UNDEFINED = "n/a"
+"""Of what was measured and has no value, as opposed to what was not measured."""
 NOTABLE = 2.0
-"""|z| above this is called outside of what retraining itself varies."""
+"""|z| up to which figures shade; what is told apart is decided in ``evaluate.gaps``."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -50,13 +54,13 @@ def size(count: int) -> str:
     return f"{count}{SPACE}B"
 
 
-def verdict(z: float | None) -> str:
-    """The gap to retraining in a word: within, outside and on which side, or not comparable."""
-    if z is None:
+def verdict(found: Judged | None) -> str:
+    """What the test says of a gap: not told apart, apart and on which side, or not comparable."""
+    if found is None:
         return "not comparable"
-    if abs(z) <= NOTABLE:
-        return "within"
-    return "outside, higher" if z > 0 else "outside, lower"
+    if not found.apart:
+        return "not told apart"
+    return f"apart, {found.side}" + (": better" if found.better else "")
 
 
 def count(amount: int, noun: str) -> str:
