@@ -342,7 +342,7 @@ def test_something_else_at_the_address_is_noticed(service: Running, tmp_path, mo
             connection.status()
 
 
-def test_without_the_deploy_extra_the_sentence_says_how_to_get_it(monkeypatch, tmp_path):
+def test_without_httpx_the_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "afuic.service.client", raising=False)
     with pytest.raises(ConfigError, match=r"pip install '\.\[client\]'"):

@@ -20,10 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 from typer.testing import CliRunner
 
-from afuic.cli import app, telling, watching
+from afuic.cli import app, telling
 from afuic.cli.common import PlainConsole, PlainTable, dump, output, say
 from afuic.errors import StoreError
-from afuic.store.rows import ClientRow, RequestRow, Status, VersionRow
+from afuic.store.rows import AuditRow, ClientRow, ProcessRow, RequestRow, Status, VersionRow
 from afuic.text import PlainLog, hidden, log_to
 
 SOURCE = Path(__file__).parents[2] / "src" / "afuic"
@@ -123,29 +123,49 @@ def rows(kind: type[Any], **more: Any) -> st.SearchStrategy[Any]:
     return st.builds(kind, **known | more)
 
 
-STATUS = rows(Status, clients=st.lists(rows(ClientRow), max_size=2).map(tuple))
+STATUS = rows(
+    Status,
+    clients=st.lists(rows(ClientRow), max_size=2).map(tuple),
+    processes=st.lists(rows(ProcessRow), max_size=2).map(tuple),
+)
+
+
+TABLES: dict[str, st.SearchStrategy[Any]] = {
+    "requests": st.lists(rows(RequestRow), max_size=2),
+    "versions": st.lists(rows(VersionRow), max_size=2),
+    "audit": st.lists(rows(AuditRow), max_size=2),
+    "processes": st.lists(rows(ProcessRow), max_size=2),
+    "clients": STATUS,
+}
+
+
+def test_every_table_is_tried() -> None:
+    made = {name for name, found in vars(telling).items() if getattr(found, "__annotations__", {}).get("return") == "Table"}
+    assert made == set(TABLES)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_table_hides_anything(name: str) -> None:
+    @settings(max_examples=40, deadline=None)
+    @given(TABLES[name])
+    def holds(told: Any) -> None:
+        assert clean(printed(getattr(telling, name)(told)))
+
+    holds()
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    asked=rows(RequestRow),
-    version=rows(VersionRow),
-    status=STATUS,
-    text=TEXT,
-)
-def test_no_table_or_line_hides_anything(asked: RequestRow, version: VersionRow, status: Status, text: str) -> None:
+@given(asked=rows(RequestRow), status=STATUS, text=TEXT)
+def test_no_line_hides_anything(asked: RequestRow, status: Status, text: str) -> None:
     out = io.StringIO()
     with redirect_stdout(out), redirect_stderr(out):
         say(*telling.request(asked), *telling.overview(status), telling.moved({"reason": text, "before": text}), text)
         dump(text)
         output().print(telling.requests([asked]))
-    tables = [telling.requests([asked]), telling.clients(status), telling.versions([version]), text, Group(Text(text), text)]
-    told = {text: {"stage": text, "pid": None, "starts": 1, "last_exit": None}}
     bars = Progress(TextColumn("{task.description}", markup=False), BarColumn())
     bars.add_task(text, total=1)
-    shown = printed(*tables, watching._processes(told), bars.get_renderable())
     assert clean(out.getvalue().replace("\t", " "))
-    assert clean(shown)
+    assert clean(printed(text, Group(Text(text), text), bars.get_renderable()))
 
 
 @pytest.mark.parametrize(
