@@ -113,6 +113,7 @@ def test_a_hint_names_the_spelling_that_is_there() -> None:
 
 def test_ids_at_several_sites() -> None:
     assert identity.at_several_sites(["1", "1", "2", "", ""], ["a", "b", "a", "a", "b"]) == {"1"}
+    assert identity.at_several_sites(["7", "007", "8", "8"], ["a", "b", "b", "b"]) == {"7", "007"}
 
 
 @pytest.mark.parametrize(

@@ -120,9 +120,11 @@ def distinct(values: Sequence[str], what: str, where: str, place: Place, advice:
 
 
 def at_several_sites(patients: Iterable[str], sites: Iterable[str]) -> frozenset[str]:
-    """The ids that occur at more than one site."""
-    at: dict[str, str] = {}
-    return frozenset(p for p, s in set(zip(patients, sites, strict=True)) if p and at.setdefault(p, s) != s)
+    """The ids that occur at more than one site, however each of them writes it."""
+    pairs = {(patient, site) for patient, site in zip(patients, sites, strict=True) if patient}
+    like = {patient: likeness(patient) for patient, _ in pairs}
+    at = Counter(name for name, _ in {(like[patient], site) for patient, site in pairs})
+    return frozenset(patient for patient in like if at[like[patient]] > 1)
 
 
 def _refuse_alike(known: Mapping[tuple[str, str], int], what: str, where: str, place: Place) -> None:

@@ -21,6 +21,7 @@ from afuic.data.npz import read_dataset, write_dataset
 from afuic.data.tables import read_ids
 from afuic.errors import ConfigError, DataError, ManifestError
 from afuic.evaluate.results import repairs
+from afuic.identity import likeness
 
 Entrance = Callable[..., Path]
 N = 40
@@ -276,6 +277,15 @@ class TestQuotes:
         with pytest.raises(ManifestError, match=kind):
             import_manifest(tmp_path / name, tmp_path / "out.npz")
 
+    @pytest.mark.parametrize(
+        ("name", "kind"), [("a.nii", "NIfTI"), ("a.NII.GZ", "NIfTI"), ("a.dcm", "DICOM"), ("a.nrrd", "NRRD")]
+    )
+    def test_volumes_among_the_images_are_named(self, tmp_path: Path, name: str, kind: str) -> None:
+        (tmp_path / name).write_bytes(b"\x1f\x8b" + b"0" * 400)
+        (tmp_path / "set.csv").write_text(f"image,label\n{name},a\n")
+        with pytest.raises(ManifestError, match=f"{kind} is not supported by this import: export its slices as 8-bit PNG"):
+            import_manifest(tmp_path / "set.csv", tmp_path / "out.npz")
+
     def test_rows_of_nothing_at_the_end_are_no_rows(self, tmp_path: Path) -> None:
         path = as_csv(tmp_path, site=["x", "y"] * (N // 2))
         path.write_text(path.read_text() + ",,\n\n , ,\n")
@@ -302,6 +312,10 @@ class TestCopies:
     def test_of_one_patient_or_of_nobody_are_counted(self, tmp_path: Path) -> None:
         assert import_manifest(as_npz(tmp_path, {2: 0}), tmp_path / "a.npz").copies == 1
         assert import_manifest(as_npz(tmp_path, {2: 0}, patient=[k // 4 for k in range(N)]), tmp_path / "b.npz").copies == 1
+
+    def test_at_another_site_are_counted_apart(self, tmp_path: Path) -> None:
+        report = import_manifest(as_npz(tmp_path, {2: 0, 5: 3}, site=["north"] * 4 + ["south"] * (N - 4)), tmp_path / "out.npz")
+        assert (report.copies, report.elsewhere) == (2, 1)
 
     def test_one_number_at_two_sites_is_two_owners(self, tmp_path: Path) -> None:
         site, patient = ["north", "south"] * (N // 2), [k // 4 for k in range(N)]
@@ -385,13 +399,26 @@ class TestScope:
         with pytest.raises(ManifestError, match=r"'everywhere' is not one; write site or global"):
             entrance(tmp_path, patient_scope="everywhere")
 
-    def test_an_unknown_patient_never_has_anothers_name(self, tmp_path: Path) -> None:
-        patient = ["i5" if k < 4 else "" for k in range(N)]
+    def test_two_spellings_at_two_sites_are_two_names_at_one_hospital(self, tmp_path: Path) -> None:
+        # north writes 7 and south 007: two people, whom no list of withdrawals may take for one
+        site, patient = ["north", "south"] * (N // 2), [("7", "007")[k % 2] if k < 20 else f"p{k}" for k in range(N)]
+        source = as_npz(tmp_path, site=site, patient=patient, split=[0] * 30 + [2] * 10, label=[k // 2 % 2 for k in range(N)])
+        report = import_manifest(source, tmp_path / "out.npz")
+        assert report.at_several_sites == 2
+        config = Data(partition=Partition(kind="iid", clients=2, min_images=1), calibration=0)
+        names = [set(client.patients) for client in federate(load(str(report.path)), config, 0).clients.values()]
+        assert any({"north/7", "south/007"} <= held for held in names) or any({"7"} <= held for held in names)
+        for held in names:
+            assert len(set(map(likeness, held))) == len(held)
+
+    @pytest.mark.parametrize("taken", ["i5", "I5", "i05"])
+    def test_an_unknown_patient_never_has_anothers_name(self, tmp_path: Path, taken: str) -> None:
+        patient = [taken if k < 4 else "" for k in range(N)]
         dataset = load(str(by_hand(as_npz(tmp_path, patient=patient))))
         clients = federate(
             _tested(dataset), Data(partition=Partition(kind="iid", clients=2, min_images=1), calibration=0), 0
         ).clients
-        assert [name for client in clients.values() for name in client.patients].count("i5") == 4
+        assert [likeness(name) for client in clients.values() for name in client.patients].count("i5") == 4
 
 
 def _tested(dataset: Any) -> Any:

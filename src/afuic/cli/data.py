@@ -108,7 +108,8 @@ def _told(report: ImportReport) -> Iterator[str]:
     if report.untaught:
         yield f"classes without an image: {', '.join(report.untaught)}"
     if report.copies:
-        yield f"{report.copies} images are byte for byte another's; a run trains on each once"
+        where = f", {report.elsewhere} of them another site's" if report.elsewhere else ""
+        yield f"{report.copies} images are byte for byte another's{where}; a run trains on each once"
     if report.flattened:
         yield f"{report.flattened} images were transparent in places; black was laid beneath them"
     if report.ignored:

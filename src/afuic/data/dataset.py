@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afuic.errors import ManifestError
-from afuic.identity import Scope, at_several_sites, distinct
+from afuic.identity import Scope, at_several_sites, distinct, likeness
 
 TRAIN, VAL, TEST = 0, 1, 2
 SPLITS = ("train", "val", "test")
@@ -73,9 +73,10 @@ def patient_keys(patient: Strings | None, site: Strings | None, scope: Scope) ->
 def patient_ids(dataset: Dataset) -> Strings:
     """One key for each image: its patient's, or a name made of the row (``i5``), which no patient has, where that one is unknown."""
     keys = patient_keys(dataset.patient, dataset.site, dataset.patient_scope)
-    taken = set() if keys is None else set(keys.tolist())
+    nameless = [] if keys is None else np.flatnonzero(keys == "").tolist()
+    taken = set(map(likeness, keys.tolist())) if keys is not None and nameless else set()
     letter = "i"
-    while keys is not None and any(f"{letter}{row}" in taken for row in np.flatnonzero(keys == "").tolist()):
+    while any(f"{letter}{row}" in taken for row in nameless):
         letter += "i"
     own = np.array([f"{letter}{row}" for row in range(len(dataset))], dtype=np.str_)
     return own if keys is None else np.where(keys == "", own, keys)
@@ -85,8 +86,9 @@ def ids_within(keys: Iterable[str]) -> tuple[str, ...]:
     """The ids by which one hospital knows these patients: as its set has them, with the site's name (``north/17``) where two share one."""
     every = tuple(keys)
     people = set(every)
-    owners = Counter(map(_id, people))
-    said = {key: key if owners[_id(key)] > 1 else _id(key) for key in people}
+    like = {key: likeness(_id(key)) for key in people}
+    owners = Counter(like.values())
+    said = {key: key if owners[like[key]] > 1 else _id(key) for key in people}
     mark = "/"
     while len({text.replace(_AT, mark) for text in said.values()}) < len(people):
         mark += "/"
@@ -150,7 +152,7 @@ def _check_codes(dataset: Dataset, where: str) -> None:
     if bad.size:
         raise ManifestError(
             f"{where}: {bad.size} labels are not among the {classes} classes, first {dataset.labels[bad[0]]} at row {bad[0]}; "
-            f"correct them or extend class_names"
+            f"they count from 0: correct them or extend class_names"
         )
     if dataset.split.max() > TEST:
         raise ManifestError(f"{where}: split holds {dataset.split.max()}; write 0 for train, 1 for val, 2 for test")

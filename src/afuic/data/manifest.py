@@ -50,10 +50,11 @@ _SIDES = frozenset({"train", "training", "val", "valid", "validation", "dev", "t
 class ImportReport:
     """What was written. ``n``: images per split; ``patients`` and ``sites``: how many (sites by name); ``nameless``: images whose patient
     is unknown, where others have one; ``at_several_sites``: ids that occur at more than one site, and mean what ``patient_scope`` says;
-    ``moved``: images put into another split than the source's because of duplicates or patients on two sides; ``copies``: images that are
-    byte for byte another's; ``ignored``: columns that were not read, ``sides``: those of them that hold words like train and test;
-    ``untaught``: classes without an image; ``original``: height and width before resizing; ``flattened``: images that were transparent in
-    places, where black was laid beneath; ``run``: settings under which the set can be tried (``--set``), none where it is too small.
+    ``moved``: images put into another split than the source's because of duplicates or patients on two sides; ``copies``: images that
+    are byte for byte another's, ``elsewhere`` of them another site's; ``ignored``: columns that were not read, ``sides``: those of them
+    that hold words like train and test; ``untaught``: classes without an image; ``original``: height and width before resizing;
+    ``flattened``: images that were transparent in places, where black was laid beneath; ``run``: settings under which the set can be
+    tried (``--set``), none where it is too small.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class ImportReport:
     at_several_sites: int = 0
     nameless: int = 0
     copies: int = 0
+    elsewhere: int = 0
     ignored: tuple[str, ...] = ()
     sides: tuple[str, ...] = ()
     untaught: tuple[str, ...] = ()
@@ -134,7 +136,8 @@ def import_manifest(
     dataset = _dataset(read, split, name or source.stem, source.name, licence or read.licence)
     _check_filled(check(dataset, str(source)), str(source))
     write_dataset(dataset, out)
-    return replace(_report(dataset, out, moved, read), copies=len(keys) - len(set(keys)))
+    elsewhere = [] if read.site is None else contradictions(keys, read.site.tolist())
+    return replace(_report(dataset, out, moved, read), copies=len(keys) - len(set(keys)), elsewhere=len(elsewhere))
 
 
 def _check_out(source: Path, out: Path, force: bool) -> None:

@@ -22,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from afuic.data.dataset import Bytes
 from afuic.errors import ManifestError
 
+_VOLUMES = {".nii": "NIfTI", ".nii.gz": "NIfTI", ".dcm": "DICOM", ".mha": "MetaImage", ".mhd": "MetaImage", ".nrrd": "NRRD"}
 _BITS, _SAMPLES = 258, 339
 _UNSIGNED, _UNDEFINED = 1, 4
 _OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -189,6 +190,8 @@ def _guess(file: Path) -> str:
     head = file.read_bytes()
     if head[128:132] == b"DICM":
         return "it is a DICOM file: export its frames as 8-bit PNG"
+    if kind := next((kind for ending, kind in _VOLUMES.items() if file.name.lower().endswith(ending)), None):
+        return f"{kind} is not supported by this import: export its slices as 8-bit PNG"
     if head[:2] == b"\xff\xd8" and (bits := _precision(head)) not in {8, None}:
         return f"a JPEG of {bits} bits a sample: convert it to 8 bits"
     return f"it is whole in none of the formats {', '.join(FORMATS)}"

@@ -128,6 +128,9 @@ def test_an_id_has_to_mean_one_person_to_the_hospital(clinic: Clinic) -> None:
         ManifestError, match=rf"1 patients' ids occur at several sites, first '{first}', .*--patient-scope global"
     ):
         own(clinic.site, site=site)
+    everywhere = clinic.site.federation.data.model_copy(update={"patient_scope": "global"})
+    agreed = clinic.site.federation.model_copy(update={"data": everywhere})
+    assert first in data.read(clinic.site.model_copy(update={"federation": agreed})).client.patients
     assert first in own(clinic.site, site=site, patient_scope="global").client.patients
 
 

@@ -34,7 +34,7 @@ class Holdings:
 
 def read(site: Site) -> Holdings:
     """The hospital's images as tensors; ManifestError or LeakError for a set that this federation cannot use."""
-    dataset = _fitting(_of_one(read_dataset(site.data), site.data), site)
+    dataset = _fitting(_of_one(read_dataset(site.data), site), site)
     keys = digests(dataset.images)
     ids = _patients(dataset, keys)
     train, val = dataset.rows(TRAIN), dataset.rows(VAL)
@@ -119,14 +119,15 @@ def _patients(dataset: Dataset, keys: list[bytes]) -> Strings:
     return own if dataset.patient is None else np.where(dataset.patient == "", own, dataset.patient)
 
 
-def _of_one(dataset: Dataset, path: Path) -> Dataset:
+def _of_one(dataset: Dataset, site: Site) -> Dataset:
     """The set of one hospital, to which a patient's id has to mean one person: a list of withdrawals gives nothing but ids."""
-    if dataset.patient is None or dataset.site is None or dataset.patient_scope == "global":
+    scope = site.federation.data.patient_scope or dataset.patient_scope
+    if dataset.patient is None or dataset.site is None or scope == "global":
         return dataset
     shared = sorted(at_several_sites(dataset.patient.tolist(), dataset.site.tolist()))
     if shared:
         raise ManifestError(
-            f"{path}: {len(shared)} patients' ids occur at several sites, first {quoted(shared[0])}, and may be different people; "
+            f"{site.data}: {len(shared)} patients' ids occur at several sites, first {quoted(shared[0])}, and may be different people; "
             f"import it again with --patient-scope global if they are the same, or with ids of their own"
         )
     return dataset
