@@ -171,3 +171,10 @@ def test_a_setting_hides_nothing(name: str) -> None:
     assert hidden(str(error.value)) is None
     with pytest.raises(ConfigError, match=r"methods holds U\+"):
         config.parse({"methods": ["afuic", name]})
+
+
+def test_a_name_is_one_that_a_certificate_can_state() -> None:
+    assert config.parse({"name": " Zoe\u0308 "}).name == "Zo\u00eb"
+    for name in ("", "  ", "x" * 201):
+        with pytest.raises(ConfigError, match="name"):
+            config.parse({"name": name})

@@ -12,12 +12,12 @@ import tomllib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from afuic.errors import ConfigError
-from afuic.text import hidden, shown
+from afuic.text import hidden, shown, visible
 
 
 def tuples(value: Any) -> Any:
@@ -183,10 +183,20 @@ class Evaluation(Section):
     retrained: int = Field(3, ge=1, le=100, description="retrained references, each from its own initial model")
 
 
+def _titled(text: str) -> str:
+    if not (found := visible(text)):
+        raise ValueError("says nothing; give it a name")
+    return found
+
+
+Title = Annotated[str, Field(max_length=200), AfterValidator(_titled)]
+"""A name for people, in one spelling, as a certificate can state it."""
+
+
 class Config(Section):
     """A whole experiment; ``afuic config show`` prints it."""
 
-    name: str = "bloodmnist"
+    name: Title = "bloodmnist"
     seed: int = Field(0, ge=0, lt=2**63)
     methods: tuple[str, ...] = ("afuic", "afuic-paper", "continue", "retrain")
     data: Data = Data()
