@@ -80,7 +80,34 @@ def others_are_written(case: Path, out: Path) -> None:
     assert "none remains, so there are no gaps" in report.write(out).read_text(encoding="utf-8")
 
 
+SHORT = (
+    "data.partition.min_images=1", "data.calibration=4", "training.steps=2", "training.batch=8", "clock.horizon_s=30.0",
+    "evaluation.every_s=10.0", "evaluation.retrained=2", 'methods=["afuic", "retrain"]', "name=x",
+)  # fmt: skip
+
+
+def undefined(case: Path, out: Path) -> None:
+    """What one class cannot say has no value in the results, and page and terminal say so with the reason."""
+    code, said = imported(case, out)
+    assert code == 0, said
+    name = sorted(np.load(out)["site"].tolist())[0]
+    settings = (*SHORT, f"data.name={out}", "data.partition.kind=site", f"requests.0.client={name}")
+    options = [word for setting in settings for word in ("--set", setting)]
+    folder = out.parent / "run"
+    result = CliRunner().invoke(app, ["run", "--out", str(folder), "--jobs", "1", *options])
+    assert result.exit_code == 0, result.output
+    found = results.load(folder / "results.json")
+    assert {phase.auroc for method in found.methods.values() for phase in method.phases.values()} == {None}
+    assert found.retrained is not None
+    assert "auroc" not in found.retrained.phases["final"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "n/a<small>the test set shows one class only" in page
+    assert "and AUROC needs two" in page
+    assert "n/a" in result.output
+
+
 RIGHT: dict[str, Check] = {
+    "part-test-one-class": undefined,
     "cfg-bom": read_all_the_same,
     "exif-orientation": upright,
     "fuzz": damaged,

@@ -27,7 +27,7 @@ def plan(options: Options, ask: Ask) -> Plan:
 METHOD = Method(
     name="continue",
     source="the usual floor, for example in FedEraser (arXiv 2012.13891)",
-    summary="The client leaves and training goes on; nothing is removed.",
+    summary="Not erased: the client leaves and training goes on; nothing is removed.",
     needs_target=False,
     removes=False,
     options=Options,

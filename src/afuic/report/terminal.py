@@ -39,7 +39,7 @@ def table(results: Results) -> Table:
 def _caption(results: Results) -> str:
     none = [f"n/a: {label.lower()}: {why}" for label, why in _undefined(results).items()]
     if results.retrained is None:
-        return "; ".join(["retraining was not run, so there is no z; ASR: attack success rate", *none])
+        return "; ".join(["there is no retrained model, so there is no z; ASR: attack success rate", *none])
     said = (
         f"z: gap in units of the spread of {results.retrained.runs} retrained models; apart: outside of where 95 of 100 more would lie; "
         "ASR: attack success rate; times are virtual"
