@@ -141,7 +141,7 @@ class TestDepth:
     @pytest.mark.parametrize("samples", [1, 3, 4])
     @pytest.mark.parametrize("bits", [16, 32])
     def test_tiff(self, samples: int, bits: int, file: Any) -> None:
-        refused(file(tiff(bits, samples)), "bits|not a readable image")
+        refused(file(tiff(bits, samples)), f"{bits} bits")
 
     def test_tiff_of_8_bits_made_by_hand_is_read(self, file: Any) -> None:
         assert pictures.read(file(tiff(8, 3))).pixels.ravel().tolist() == list(range(12))

@@ -11,13 +11,14 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from afuic.data.dataset import Bytes
 from afuic.errors import ManifestError
@@ -128,7 +129,7 @@ def _jpeg(_image: ImageFile, head: bytes) -> int:
 
 def _precision(head: bytes) -> int | None:
     """The bits a sample of a JPEG file's frame header; None where there is none."""
-    at = 2
+    at = 2 if head[:2] == b"\xff\xd8" else len(head)
     while at + 5 <= len(head) and head[at] == 0xFF:
         marker = head[at + 1]
         if marker in _OTHER_FRAMES:
@@ -187,11 +188,24 @@ FORMATS: dict[str, Callable[[ImageFile, bytes], int]] = {
 
 def _guess(file: Path) -> str:
     """What a file that is no picture may be."""
-    head = file.read_bytes()
-    if head[128:132] == b"DICM":
-        return "it is a DICOM file: export its frames as 8-bit PNG"
-    if kind := next((kind for ending, kind in _VOLUMES.items() if file.name.lower().endswith(ending)), None):
-        return f"{kind} is not supported by this import: export its slices as 8-bit PNG"
-    if head[:2] == b"\xff\xd8" and (bits := _precision(head)) not in {8, None}:
-        return f"a JPEG of {bits} bits a sample: convert it to 8 bits"
+    with suppress(Exception):  # the file may be anything, and a guess is not needed
+        head = file.read_bytes()
+        if head[128:132] == b"DICM":
+            return "it is a DICOM file: export its frames as 8-bit PNG"
+        if kind := next((kind for ending, kind in _VOLUMES.items() if file.name.lower().endswith(ending)), None):
+            return f"{kind} is not supported by this import: export its slices as 8-bit PNG"
+        for kind, bits in (("JPEG", _precision(head)), ("TIFF", _declared(head))):
+            if bits is not None and bits > 8:
+                return f"a {kind} of {bits} bits a sample: convert it to 8 bits"
     return f"it is whole in none of the formats {', '.join(FORMATS)}"
+
+
+def _declared(head: bytes) -> int | None:
+    """The bits a sample that a TIFF's first directory names; None where there is none."""
+    if head[:4] not in {b"II*\0", b"MM\0*"}:
+        return None
+    directory = ImageFileDirectory_v2(head[:8])
+    content = io.BytesIO(head)
+    content.seek(directory.next)
+    directory.load(content)
+    return int(max(directory.get(_BITS, (1,))))
