@@ -10,13 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command as upgrade
 from sqlalchemy import JSON, insert, text
 
 from afuic.errors import StoreError
 from afuic.protocol import events as ev
 from afuic.store import chain, schema
 from afuic.store.book import Book
-from afuic.store.database import Database
+from afuic.store.database import Database, _migrations
 from afuic.store.rows import NOTHING, Command, Head
 
 from .conftest import Place
@@ -24,7 +25,7 @@ from .little import Little, vector
 
 TABLES = [table for table in schema.metadata.sorted_tables if chain.chained(table)]
 COLUMNS = [(t.name, c.name) for t in TABLES for c in t.columns if "unchained" not in c.info]
-SILENT = {"chain", "doomed", "uses", "notices"}
+SILENT = {"chain", "doomed", "uses", "notices", "measures"}
 
 
 def command(number: int, **more: str) -> Command:
@@ -237,15 +238,26 @@ def test_many_rows_at_once_are_refused(book: Book) -> None:
 
 @pytest.fixture
 def old(copied: Path) -> Path:
-    """The store as it was before there was a chain."""
+    """The store as it was before there was a chain: tables of that time, with what of the rows they could hold."""
+    (copied / "afuic.db").rename(copied / "new.db")
+    database = Database(None, copied)
+    with database._writing(None) as connection:
+        upgrade.upgrade(_migrations(connection), "0003")
+    database.close()
     with closing(sqlite3.connect(copied / "afuic.db")) as connection:
-        connection.execute("DROP TABLE chain")
-        connection.execute("DROP TABLE doomed")
-        for name in ("restored", "halted", "checked_at", "fault"):
-            connection.execute(f"ALTER TABLE federation DROP COLUMN {name}")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+        connection.execute("ATTACH ? AS new", (str(copied / "new.db"),))
+        for (table,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            if table != "alembic_version":
+                names = _columns(connection, "main", table) & _columns(connection, "new", table)
+                listed = ", ".join(f'"{name}"' for name in sorted(names))
+                connection.execute(f'INSERT INTO main."{table}" ({listed}) SELECT {listed} FROM new."{table}"')  # noqa: S608
         connection.commit()
+    (copied / "new.db").unlink()
     return copied
+
+
+def _columns(connection: sqlite3.Connection, place: str, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f'PRAGMA {place}.table_info("{table}")')}
 
 
 def test_a_store_of_before_begins_its_chain_with_what_is_there(old: Path) -> None:

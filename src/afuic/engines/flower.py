@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -82,17 +82,17 @@ server_app, client_app = ServerApp(), ClientApp()
 class FlowerTransport:
     """Hospitals reached over a Grid, each known by its node's public key (``keys``: one OpenSSH line each).
 
-    ``ttl_s``: a message lives so long; ``beside`` is called between turns.
+    ``ttl_s``: a message lives so long; ``house`` keeps the SuperLink's files clean.
 
     A thread of its own speaks with the SuperLink, so that nobody waits for the network; what stops it for good is raised to the caller.
     """
 
-    def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, beside: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, grid: Grid, keys: Mapping[str, str], ttl_s: float, house: Housekeeping | None = None) -> None:
         if not isinstance(grid, HttpGrid):
             raise EngineError(
                 f"a {type(grid).__name__} does not tell its nodes' keys; run the federation with SuperLink and SuperNodes"
             )
-        self._grid, self._ttl_s, self._beside = grid, ttl_s, beside
+        self._grid, self._ttl_s, self._house = grid, ttl_s, house
         self._post, self._replies = Post(post.public_keys(keys)), list[Reply]()
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._heard, self._failure = float("-inf"), ""
@@ -123,6 +123,10 @@ class FlowerTransport:
         with self._lock:
             self._post.forget(client, task)
 
+    def traces(self, pieces: Sequence[bytes]) -> tuple[str, ...]:
+        """What is left in the SuperLink's files of messages that it deleted, after they have been overwritten."""
+        return () if self._house is None else self._house.left(pieces)
+
     def close(self) -> None:
         """Stop speaking with the SuperLink."""
         self._stopped.set()
@@ -132,7 +136,8 @@ class FlowerTransport:
         try:
             while not self._stopped.is_set():
                 self._turn()
-                self._beside()
+                if self._house is not None:
+                    self._house.turn()
                 self._stopped.wait(PAUSE_S)
         except BaseException as error:  # the SuperLink has given the run up, or answers what nobody foresaw
             log.exception("the SuperLink cannot be spoken with")
@@ -242,10 +247,10 @@ def serve(grid: Grid, context: Context) -> None:
     from afuic.engines.live import starting  # noqa: PLC0415 - a hospital has no use for it, and no database
 
     own = place(SERVER_SETTINGS)
-    settings, traces = load(own, Server), Housekeeping(database(own.parent))
+    settings, house = load(own, Server), Housekeeping(database(own.parent))
     with holding(settings.store.parent / SERVING, wait=True):
         keys = {hospital.name: hospital.node_key for hospital in settings.hospitals}
-        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s, traces.turn)
+        transport = FlowerTransport(grid, keys, settings.engine.task_deadline_s, house)
         mark(commands.TURNED)
         try:
             starting.serve(settings, transport, lambda: mark(commands.TURNED))

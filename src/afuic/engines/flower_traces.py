@@ -6,12 +6,15 @@ Updates pass through that database, so an erased hospital's would stay there aft
 from __future__ import annotations
 
 import logging
+import mmap
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-PATIENCE_S, EVERY_S = 4.0, 300.0
+PATIENCE_S, EVERY_S, TRIES = 4.0, 300.0, 2
+SUPERLINK = "the SuperLink's database"
 
 log = logging.getLogger("afuic.flower")
 
@@ -30,6 +33,33 @@ def overwrite(database: Path) -> bool:
         return False
 
 
+def left(database: Path, pieces: Sequence[bytes]) -> tuple[str, ...]:
+    """Overwrite, then look for ``pieces`` in every file of the database, its log too; what is left, or may be, in words."""
+    if not database.exists():
+        return ()
+    clean = any(overwrite(database) for _ in range(TRIES))
+    busy = [] if clean else [f"{SUPERLINK}, and its log: in use, so that deleted messages in them are not overwritten yet"]
+    files = sorted(path for path in database.parent.glob(f"{database.name}*") if path.is_file())
+    return (*busy, *(said for path in files if (said := _said(path, database, pieces)) is not None))
+
+
+def _said(path: Path, database: Path, pieces: Sequence[bytes]) -> str | None:
+    what = SUPERLINK + path.name.removeprefix(database.name)
+    try:
+        found = _holds(path, pieces)
+    except OSError as error:
+        return f"{what}: cannot be read ({error.strerror})"
+    return f"{what}: a message under way has tensors that were purged; they go when it is handed over" if found else None
+
+
+def _holds(path: Path, pieces: Sequence[bytes]) -> bool:
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return any(content.find(piece) >= 0 for piece in pieces)
+
+
 def _value(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
@@ -45,3 +75,7 @@ class Housekeeping:
         now = time.monotonic()
         if now >= self._due and self._database.exists():
             self._due = now + (EVERY_S if overwrite(self._database) else EVERY_S / 10)
+
+    def left(self, pieces: Sequence[bytes]) -> tuple[str, ...]:
+        """Do it at once; what is left of ``pieces``, or may be."""
+        return left(self._database, pieces)

@@ -7,7 +7,7 @@ process then. What is half-done when a process is killed is undone when the next
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,13 @@ BLOBS = "blobs"
 PAGE = 100
 HANDFUL = 16
 RECONCILE = "'afuic deploy reconcile' (docs/deployment/operate.md)"
+
+Traces = Callable[[Sequence[bytes]], Iterable[str]]
+
+
+def nowhere(_: Sequence[bytes]) -> Iterable[str]:
+    """Where nothing but the store ever has a copy."""
+    return ()
 
 
 class Book(Views):
@@ -206,6 +213,12 @@ class Book(Views):
             beat = update(schema.federation).values(heartbeat_at=at, halted=halted)
             connection.execute(beat.execution_options(unchained=True))
 
+    def checked(self, at: float, fault: str | None) -> None:
+        """Note that the models were read, and what was found wrong with one."""
+        with self._database.owning() as connection:
+            noted = update(schema.federation).values(checked_at=at, fault=fault)
+            connection.execute(noted.execution_options(unchained=True))
+
     def seen(self, task: str) -> bool:
         """Whether a result of this task is durable: as an event, or held and the task declared failed for it."""
         with self._database.reading() as connection:
@@ -275,10 +288,13 @@ class Book(Views):
             dropped = writing.doom(connection, retention.sweep(connection, policy))
         self._blobs.delete(dropped)
 
-    def purge(self, request: str, gone: tuple[str, ...], state: State, opened: Any, seq: int) -> PurgeReport:
+    def purge(
+        self, request: str, gone: tuple[str, ...], state: State, opened: Any, seq: int, elsewhere: Traces = nowhere
+    ) -> PurgeReport:
         """Drop everything durable that contains the erased data, keeping ``state`` (after event ``seq``) and the work under way.
 
         Again after a crash: the report then says what both have removed. ``gone``: contributors, from the request's record.
+        ``elsewhere``: where copies may be that are not the store's own; given pieces of what goes, it says what it could not get rid of.
         """
         stored = Stored(self._blobs)
         body, gap = snapshots.encoded(state, opened, stored), state.ledger.residual(state.model)
@@ -288,10 +304,11 @@ class Book(Views):
             dropped = writing.doom(connection, dropped)
             unreachable = purging.reachable_still(connection, versions, state, opened)
             removed = purging.begin(connection, request, self._blobs.sizes(dropped), unreachable)
+        pieces = self._blobs.pieces(dropped)
         self._blobs.delete(dropped)
-        left, at = self.scan(removed), time.time()
+        places, left, at = elsewhere(pieces), self.scan(removed), time.time()
         with self._database.owning() as connection:
-            purging.finish(connection, request, left, at)
+            purging.finish(connection, request, left, at, places)
             return purging.report(connection, request)
 
     def certify(self, request: str, envelope: str, digest: str, at: float) -> CertificateRow:

@@ -6,7 +6,7 @@ again: what it had removed stays in its report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -54,10 +54,11 @@ def begin(connection: Connection, request: str, sizes: Mapping[str, int], unreac
     return everything
 
 
-def finish(connection: Connection, request: str, left: list[str], at: float) -> None:
-    """The scan has been made."""
-    table = schema.purges
-    connection.execute(update(table).where(table.c.request == request).values(left=left, scanned_at=at))
+def finish(connection: Connection, request: str, left: list[str], at: float, places: Iterable[str]) -> None:
+    """The scan has been made; ``places`` outside of the store are out of reach as well."""
+    table, mine = schema.purges, schema.purges.c.request == request
+    unreachable = sorted({*connection.execute(select(table.c.unreachable).where(mine)).scalar_one(), *places})
+    connection.execute(update(table).where(mine).values(left=left, scanned_at=at, unreachable=unreachable))
 
 
 def report(connection: Connection, request: str) -> PurgeReport:

@@ -40,6 +40,9 @@ class Silent:
     def forget(self, client: str, task: str) -> None:
         pass
 
+    def traces(self, pieces: object) -> tuple[str, ...]:
+        return ()
+
 
 def trained(live: Make) -> Live:
     found = live()

@@ -21,6 +21,7 @@ from afuic.engines.live.clock import Clock, Patience
 from afuic.engines.live.ending import Certifier, Ending
 from afuic.engines.live.gate import Gate, Held, plain, unreadable
 from afuic.engines.live.health import Checkup, Finding
+from afuic.engines.live.inspection import Inspection
 from afuic.engines.live.sending import Sender
 from afuic.engines.live.standing import Standing
 from afuic.engines.live.transport import Reply, Transport
@@ -75,7 +76,7 @@ class Driver:
         self.hospitals = tuple(sorted(h.name for h in settings.hospitals))
         agreed = configured.agreed(settings.federation, settings.images)
         self.sender = Sender(transport, self.hospitals, agreed, settings.engine.task_deadline_s, book.watermark)
-        self.ending = Ending(settings, self.standing, certifier)
+        self.ending = Ending(settings, self.standing, certifier, transport.traces)
         self.attempts = Attempts(settings.store)
         self.checkup = Checkup(next((row.version for row in book.measures(1)), None))
         self.patience, self._unasked = Patience(), Patience()
@@ -84,6 +85,7 @@ class Driver:
         self._unreadable: set[tuple[str, str]] = set()
         self._later: list[_Later] = []
         self._again = book.unfinished()
+        self.inspection = Inspection(book, clock)
         self._seen_at: dict[str, float] = {}
         self._present: frozenset[str] = frozenset()
         self._beaten = clock.now() - HEARTBEAT_S
@@ -123,6 +125,7 @@ class Driver:
         )
         happened = [part() for part in (*parts, self.ending.turn, self._hand_out)]
         self.standing.keep()
+        self.inspection.turn()
         self._beat()
         return any(happened)
 

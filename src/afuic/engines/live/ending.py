@@ -15,6 +15,7 @@ from afuic.errors import AfuicError
 from afuic.protocol import events as ev
 from afuic.protocol.requests import Phase
 from afuic.settings import Server
+from afuic.store.book import Traces, nowhere
 
 FIRST_S, LONGEST_S, MOST = 60.0, 86_400.0, 16
 """Pauses before a certificate is tried again: doubled each time. After so many tries it waits for the next start of the server."""
@@ -26,10 +27,10 @@ Certifier = Callable[[Facts], tuple[str, str]]
 
 
 class Ending:
-    """Ends requests. ``certifier``: who signs; None: no certificates."""
+    """Ends requests. ``certifier``: who signs; None: no certificates. ``elsewhere``: what an engine has copies in (``Book.purge``)."""
 
-    def __init__(self, settings: Server, standing: Standing, certifier: Certifier | None) -> None:
-        self.settings, self.standing, self.certifier = settings, standing, certifier
+    def __init__(self, settings: Server, standing: Standing, certifier: Certifier | None, elsewhere: Traces = nowhere) -> None:
+        self.settings, self.standing, self.certifier, self.elsewhere = settings, standing, certifier, elsewhere
         self.book, self.clock = standing.book, standing.clock
         self._certified = {row.request for row in self.book.certificates()}
         self._not_before: dict[str, float] = {}
@@ -57,7 +58,7 @@ class Ending:
 
     def _purge(self, request: str) -> None:
         st = self.standing
-        report = self.book.purge(request, st.state.requests[request].gone, st.state, st.open, st.seq)
+        report = self.book.purge(request, st.state.requests[request].gone, st.state, st.open, st.seq, self.elsewhere)
         log.info("request %s purged: %d tensors, %d out of reach", request, len(report.removed), len(report.unreachable))
 
     def _verifications(self) -> bool:

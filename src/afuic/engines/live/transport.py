@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,3 +35,6 @@ class Transport(Protocol):
 
     def forget(self, client: str, task: str) -> None:
         """Nobody waits for this task any more; its reply need not be kept."""
+
+    def traces(self, pieces: Sequence[bytes]) -> tuple[str, ...]:
+        """Overwrite what passed through here and is not needed any more; where something of ``pieces`` is left, or may be, in words."""
