@@ -13,7 +13,7 @@ from afuic.errors import ScoresError
 from afuic.scores import MEANING, measured
 from afuic.text import hidden
 
-GOOD = {"forget_loss": 1.5, "forget_accuracy": 0.5, "membership_auc": 1.0, "forget_images": 240, "held_out_images": 0}
+GOOD = {"forget_loss": 1.5, "forget_accuracy": 0.5, "membership_auc": 1.0, "forget_images": 240, "held_out_images": 60}
 
 
 def test_what_scores_can_be_comes_back() -> None:
@@ -34,6 +34,7 @@ REFUSED: dict[str, Any] = {
     "text": {"forget_accuracy": "0.5"},
     "half an image": {"forget_images": 240.5},
     "float": {"forget_images": 240.0},
+    "an attack with nothing": {"membership_auc": 0.5, "held_out_images": 0},
     "no image": {"forget_images": 0},
     "too many": {"held_out_images": 10**400},
     "nothing": {},

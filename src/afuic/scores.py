@@ -48,6 +48,8 @@ def measured(value: Any) -> Measured:
         raise ScoresError(_fault(error)) from None
     if not found:
         raise ScoresError("scores: there are none")
+    if "membership_auc" in found and found.get("held_out_images") == 0:
+        raise ScoresError("scores: membership_auc: no held-out image was there to attack with")
     return found
 
 

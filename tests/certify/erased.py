@@ -100,7 +100,7 @@ FORMAL = replace(
 
 def patients(facts: Facts) -> Facts:
     """The same for three patients of the hospital."""
-    return replace(facts, request=replace(REQUEST, patients=3, salted=hashed(77)))
+    return replace(facts, covers=(), request=replace(REQUEST, patients=3, salted=hashed(77)))
 
 
 def signed(key: Path, count: int = 1) -> list[str]:

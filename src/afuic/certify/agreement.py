@@ -61,6 +61,8 @@ def _of_the_request(said: form.Predicate) -> Iterator[str]:
         yield "patients have a count and a salted digest, and a whole hospital has neither"
     if list(request.covers) != ordered(request.covers) or request.id in request.covers:
         yield "the requests that it covers are not sorted, or one is named twice or is its own"
+    if request.covers and not scope.whole:
+        yield "a request of patients covers no other"
     if role == "hospital" and name not in {"", scope.hospital}:
         yield "a hospital asked for another one"
 

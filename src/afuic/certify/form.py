@@ -16,7 +16,8 @@ from pydantic.alias_generators import to_camel
 
 from afuic.certify import agreement
 from afuic.certify.canonical import canonical, sha256
-from afuic.scores import Measured
+from afuic.errors import ScoresError
+from afuic.scores import Measured, measured
 from afuic.settings import NAME
 from afuic.text import HIDDEN_CLASS, visible
 
@@ -234,7 +235,10 @@ class Scores(Part):
 
     @model_validator(mode="after")
     def _some(self) -> Scores:
-        _agrees(bool(self.numbers), "scores without a number")
+        try:
+            measured(self.numbers)
+        except ScoresError as error:
+            raise ValueError(str(error)) from None
         return self
 
 
