@@ -9,6 +9,7 @@ from statistics import fmean
 import pytest
 
 from afuic.bench import document, formats, late, statistics
+from afuic.bench.compact import GAPS
 from afuic.bench.document import Curve
 from afuic.bench.measures import CURVED
 from tests.bench.conftest import arm
@@ -68,3 +69,16 @@ def test_rows_and_retrained_models_of_a_suite_have_it_in_tables_and_files(finish
     assert {line["measure"] for line in lines if line["row"] == "retrain/1"} == set(CURVED)
     mine = [line for line in lines if (line["case"], line["seed"], line["row"]) == ("whole", "0", "afuic")]
     assert {line["measure"]: line["value"] for line in mine}["accuracy"] == str(late.of_arm(ours, "accuracy"))
+
+
+def test_no_measure_is_left_out_because_retrained_models_agree_on_it(finished) -> None:
+    """On phantoms they agree on nearly all: z is then in units of the images' sampling error, and nothing has an empty column."""
+    found = document.load(finished)
+    seed = found.cases["whole"].seeds["0"]
+    assert seed.sizes is not None
+    assert len(seed.sizes.hospitals) == 3
+    measures = [(phase, key) for phase, key, _ in GAPS]
+    assert {statistics.of_row(found.cases["whole"], "afuic", phase, key).of for phase, key in measures} == {2}
+    agreed = [pair for pair in measures if len({*statistics.of_models(seed.retrained, *pair)}) == 1]
+    assert agreed
+    assert all(statistics.of_arm(seed, "afuic", *pair)[0] is not None for pair in agreed)
