@@ -65,6 +65,11 @@ def verify(envelope: str, keys: PublicKey | Sequence[PublicKey]) -> form.Stateme
     return parse(payload)
 
 
+def claimed(envelope: str) -> form.Statement:
+    """What it says, whoever signed it; CertificateError where it is no certificate."""
+    return parse(_bytes(_read(envelope).payload))
+
+
 def digest(envelope: str) -> str:
     """``sha256:…`` of the envelope as ``sign`` wrote it, by which the next certificate names it; spaces and line ends do not count."""
     return sha256(canonical(_read(envelope).model_dump()))

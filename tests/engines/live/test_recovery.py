@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from afuic.cli import app
 from afuic.engines.live import building
+from afuic.engines.live.certifying import disowned
 from afuic.engines.live.messages import unpack_task
 from afuic.engines.live.starting import book_of, serve
 from afuic.errors import ConfigError, Halted, StoreError
 from afuic.protocol.effects import Train
+from afuic.store import chain
 from afuic.store.book import Book
 from tests.engines.live.conftest import Live, Make
 
@@ -225,6 +228,24 @@ def test_an_edited_record_hands_out_nothing_until_it_is_accepted_by_name(live: M
         assert any("the clinic's own mistake" in row.outcome for row in book.audited())
     found.start()
     found.turns(5)
+
+
+def test_a_record_that_was_rewritten_whole_does_not_fit_what_was_signed(live: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who knows the chain edits a row and makes all links anew; there is no witness."""
+    found = trained(live)
+    request = found.ask("hospital-1")
+    found.until(certified(found, request))
+    assert disowned(found.book) is None
+    with found.book._database._writing(None) as connection:
+        connection.execute(text("UPDATE requests SET reason = 'another'"))
+        connection.execute(text("DELETE FROM chain"))
+        chain.anew(connection, "as if from the beginning")
+    assert found.book.faults() == []
+    found.stop()
+    shutil.rmtree(found.folder / "witness")
+    transport, halted = served(found, monkeypatch)
+    assert transport.sent == []
+    assert f"certificate 0 of request {request} was issued when link" in str(halted)
 
 
 def test_a_store_that_is_gone_is_not_begun_anew_beside_its_witness(live: Make) -> None:

@@ -15,7 +15,7 @@ from afuic.protocol.requests import Phase
 from afuic.scores import measured
 from afuic.settings import Server
 from afuic.store.book import Book
-from afuic.store.rows import PurgeReport, RequestRow, VerificationRow, VersionRow
+from afuic.store.rows import Head, PurgeReport, RequestRow, VerificationRow, VersionRow
 from afuic.text import unnamed
 
 ALL = 1_000_000
@@ -111,3 +111,23 @@ def _verification(found: VerificationRow | None) -> certify.Verification | None:
 def _unscored(book: Book, request: str, verification: certify.Verification | None) -> Iterator[str]:
     if verification is None and book.verification(request) is not None:
         yield UNSCORED
+
+
+def disowned(book: Book) -> str | None:
+    """The first certificate that names a state of the record that the record never had, and what it means; None where all fit.
+
+    Whoever rewrites the whole database can make a chain that fits; what was signed before names the one that it replaced.
+    """
+    from afuic.certify.envelope import claimed  # noqa: PLC0415 - as above
+
+    for row in book.certificates():
+        try:
+            record = claimed(row.envelope).predicate.place.record
+        except CertificateError as error:
+            return f"certificate {row.number} of request {row.request}: {error}"
+        if not book.holds(Head(record.links, record.head)):
+            return (
+                f"certificate {row.number} of request {row.request} was issued when link {record.links} of the record was another: the "
+                f"record was rewritten from outside of afuic"
+            )
+    return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from afuic import settings as configured
 from afuic.engines.live import building
 from afuic.engines.live.calibrating import Process
-from afuic.engines.live.certifying import signer
+from afuic.engines.live.certifying import disowned, signer
 from afuic.engines.live.clock import Clock
 from afuic.engines.live.driver import Driver
 from afuic.engines.live.transport import Transport
@@ -32,7 +32,7 @@ def serve(settings: Server, transport: Transport, stop: Callable[[], bool]) -> N
     worker = building.worker(settings)
     book = book_of(settings, worker)
     try:
-        halted = book.standstill()
+        halted = book.standstill() or disowned(book)
         if halted is None:
             try:
                 driver_of(settings, worker, book, transport).run(stop)
