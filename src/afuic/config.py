@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from afuic.errors import ConfigError
-from afuic.text import hidden, shown, visible
+from afuic.text import hidden, normal, shown, visible
 
 
 def tuples(value: Any) -> Any:
@@ -54,6 +54,10 @@ class Section(BaseModel):
         return {k: None if v == "none" else tuples(v) for k, v in values.items()}
 
 
+Name = Annotated[str, AfterValidator(normal)]
+"""A hospital's name in Unicode's composed form, as data sets hold their sites' names."""
+
+
 class Partition(Section):
     """How the training images are spread over clients.
 
@@ -75,7 +79,7 @@ class Trigger(Section):
     relabelled as ``target_class``.
     """
 
-    client: str = "hospital-0"
+    client: Name = "hospital-0"
     kind: Literal["square", "blend"] = "square"
     fraction: float = Field(0.5, gt=0, le=1)
     target_class: int = Field(0, ge=0)
@@ -168,7 +172,7 @@ class Clock(Section):
 class Request(Section):
     """One erasure request. ``patients``: ids held by the client, or a number of them drawn at random; none: the whole client."""
 
-    client: str = "hospital-0"
+    client: Name = "hospital-0"
     at: float = Field(2 / 3, gt=0, lt=1, description="share of the horizon at which it is asked")
     patients: tuple[str, ...] | int | None = None
     target_online: bool = Field(True, description="false: the client is switched off at the moment of the request")

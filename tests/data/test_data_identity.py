@@ -19,6 +19,7 @@ from afuic.data import federate, import_manifest, load
 from afuic.data.dataset import TRAIN
 from afuic.data.npz import read_dataset, write_dataset
 from afuic.data.tables import read_ids
+from afuic.engines.laboratory import prepare
 from afuic.errors import ConfigError, DataError, ManifestError
 from afuic.evaluate.results import repairs
 from afuic.identity import likeness
@@ -516,3 +517,14 @@ class TestLists:
     def test_what_is_not_sure_is_refused(self, tmp_path: Path, text: str, why: str) -> None:
         with pytest.raises(ManifestError, match=why):
             self.listed(tmp_path, text)
+
+
+def test_a_request_names_its_hospital_in_either_of_unicodes_forms(tmp_path: Path) -> None:
+    site = ["Mu\u0308nchen", "Berlin"] * (N // 2)
+    report = import_manifest(as_npz(tmp_path, site=site, label=[k // 2 % 2 for k in range(N)]), tmp_path / "out.npz")
+    for name in ("M\u00fcnchen", "Mu\u0308nchen"):
+        chosen = settings.load(None, (*report.run, f"requests.0.client={name}"))
+        assert chosen.requests[0].client in federate(load(str(report.path)), chosen.data, 0).clients
+    chosen = settings.load(None, (*report.run, "requests.0.client=berlin"))
+    with pytest.raises(ConfigError, match=r"'berlin' does not exist \(did you mean 'Berlin'\?\)"):
+        prepare(chosen)

@@ -17,6 +17,7 @@ from afuic.engines.worker import Patients, Worker, named, withdrawn_patients
 from afuic.erase import check_options
 from afuic.errors import ConfigError
 from afuic.evaluate.judge import Judge
+from afuic.identity import meant
 from afuic.learning.networks import Network
 from afuic.protocol import Rules
 from afuic.protocol.events import EraseRequested
@@ -121,8 +122,8 @@ def _check_requests(config: Config, federation: Federation) -> None:
         raise ConfigError("requests: there is none; an experiment needs at least one erasure to measure")
     for number, request in enumerate(config.requests):
         if request.client not in federation.clients:
-            known = ", ".join(federation.clients)
-            raise ConfigError(f"requests.{number}.client: {request.client!r} does not exist; the clients are {known}")
+            known, hint = ", ".join(federation.clients), meant(request.client, federation.clients)
+            raise ConfigError(f"requests.{number}.client: {request.client!r} does not exist{hint}; the clients are {known}")
         if request.client in erased:
             raise ConfigError(
                 f"requests.{number}: {request.client!r} is already erased by requests.{erased[request.client]}; remove one of them"
