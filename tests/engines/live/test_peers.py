@@ -153,7 +153,7 @@ def test_what_cannot_be_certified_says_so_and_is_tried_more_and_more_rarely(live
     found.until(lambda: bool(found.book.uncertified()))
     row = found.book.request(request)
     assert row is not None
-    assert "others may read this private key" in (row.uncertified or "")
+    assert "others may read this" in (row.uncertified or "")
     assert "not certified" in str(telling.requests([row]).columns[5]._cells)
     assert any("could not be certified" in line for line in telling.request(row))
     status = found.book.status()
