@@ -39,6 +39,23 @@ def flower(document: Document, table: Table) -> str:
     )
 
 
+def poison(document: Document, table: Table) -> str:
+    """What the others kept of their rate beside each poison, and what came of the changed replies."""
+    rows = [[row["kind"], *_kept(row)] for row in document["poisons"]]
+    fuzz = document["fuzz"]
+    came = ", ".join(f"{what} {n:,}" for what, n in sorted(fuzz["came_of_them"].items(), key=lambda item: -item[1]))
+    heads = ["the fourth hospital sends", "the others' rate, of that without it", "least", "most", "held", "server ended"]
+    return (
+        table(heads, rows)
+        + f"\nOf {fuzz['replies']:,} changed replies came: {came}. Exceptions that escaped: {fuzz['escaped']}.\n"
+    )
+
+
+def _kept(row: Mapping[str, Any]) -> list[str]:
+    shares = [f"{100 * row['ratio'][name]:.1f} %" for name in ("whole", "min", "max")]
+    return [*shares, str(row["held"]), str(row["server_ended"])]
+
+
 HEADS = [
     "kills",
     "acknowledged: events",

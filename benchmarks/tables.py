@@ -199,6 +199,11 @@ def kill(document: Document) -> str:
     return survived.standin(document, _table)
 
 
+def poison(document: Document) -> str:
+    """What a hospital's poison did to the others."""
+    return survived.poison(document, _table)
+
+
 def flower_kills(document: Document) -> str:
     """What kills of Flower's real processes did."""
     return survived.flower(document, _table)
@@ -212,6 +217,7 @@ TABLES: Mapping[str, Callable[[Document], str]] = {
     "deployment": deployment,
     "kill": kill,
     "flower_kills": flower_kills,
+    "poison": poison,
 }
 MEASURED_APART = {"deployment"}
 

@@ -101,6 +101,7 @@ def test_a_verification_that_fails_keeps_nobody_waiting(live: Make) -> None:
     ended = found.book.verification(request)
     assert ended is not None
     assert (ended.numbers, "not in the format" in ended.why) == ({}, True)
+    assert ("hospital-0", f"verify/{request}") in {(row.client, row.task) for row in found.book.quarantined()}
     assert found.driver.clock.now() < found.trial.settings.verify_deadline_s
 
 
