@@ -1,11 +1,13 @@
-"""What a hospital may say about a released model: which numbers there are, and in which ranges. It comes from whoever was erased.
+"""What is said about a released model in numbers: a hospital's scores, which there are and in which ranges, and the server's judgement.
 
-The hospital keeps to it, the server lets nothing else in, the store keeps and a certificate states nothing else.
+Scores come from whoever was erased. The hospital keeps to them, the server lets nothing else in, the store keeps and a certificate states
+nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -15,6 +17,12 @@ from afuic.errors import ScoresError
 from afuic.text import shown
 
 MOST_IMAGES = 10**9
+FLOOR = 0.02
+"""Added to both shares of a judgement, so that a few images more or less are no jump."""
+JUMP = 4.0
+"""So many times as often as before an answer may change under a probe; ordinary erasures: up to 3.1 (decision 0029)."""
+AGAINST = -0.6
+"""A cosine below this, of what was subtracted to what stays, is said; ordinary pairs of hospitals: down to -0.48 (decision 0029)."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -30,6 +38,28 @@ class Measured(TypedDict, total=False):
     held_out_images: Annotated[
         int, Field(ge=0, le=MOST_IMAGES, description="held-out images that the attack compared them with")
     ]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How far the released model is from the one before, on the server's own images: ``divergence`` KL(before ‖ released) in nats, and the
+    ``probe`` whose effect grew most: for what share of the images it changed the answer ``before`` and does ``after``.
+    """
+
+    divergence: float
+    probe: str
+    before: float
+    after: float
+
+    @property
+    def growth(self) -> float:
+        """How many times as often the probe changes an answer."""
+        return (self.after + FLOOR) / (self.before + FLOOR)
+
+    @property
+    def jump(self) -> bool:
+        """Whether no ordinary erasure does that."""
+        return self.growth > JUMP
 
 
 MEANING: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Recorded, V
 from afuic.certify.limits import SEED
 from afuic.certify.statement import statement
 from afuic.params import digest
-from afuic.scores import Measured
+from afuic.scores import Judgement, Measured
 from afuic.store.rows import PurgeReport, RequestRow, VersionRow
 
 BEFORE = {"w": torch.tensor([4.0, 3.0]), "b": torch.tensor([0.5])}
@@ -54,7 +54,8 @@ BOOKS = Books(
         Line("server", ("hospital-1@0", "hospital-2@0"), hashed(3)),
     ),
 )
-DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, ())
+JUDGED = Judgement(0.0625, "light square, top left", 0.03125, 0.0625)
+DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, (), JUDGED, 2.0, -0.25)
 PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of an open task",), ASKED + 200)
 SCORES: Measured = {
     "forget_loss": 1.5,

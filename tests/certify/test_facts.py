@@ -48,8 +48,11 @@ def erased(law: Rules) -> State:
 def test_what_the_protocol_did() -> None:
     state = erased(rules("afuic", guard={"versions": 0}))
     found = done(state.requests["r"])
-    # C_a = lr·[3, 4] with lr = 1/2, so its norm is 5/2
-    assert found == Done("subtracted", ("a@0",), 2.5, False, (7, 0.5, 0.25), None, ())
+    # C_a = lr·[3, 4] with lr = 1/2, so its norm is 5/2; C_b is what b's update added
+    ledger = state.ledger.clients["b@0"]["w"]
+    cosine = round(float(ledger @ torch.tensor([3.0, 4.0])) / (5 * float(ledger.norm())), 3)
+    own = Done("subtracted", ("a@0",), 2.5, False, (7, 0.5, 0.25), None, ())
+    assert found == replace(own, median=round(float(ledger.norm()), 6), cosine=cosine)
 
 
 def test_the_books_hold_every_model_of_the_ledger_and_nothing_of_the_erased() -> None:

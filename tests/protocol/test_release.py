@@ -9,8 +9,10 @@ import torch
 from rule_sets import rules
 from world import World, values, vector
 
+from afuic.erase.judgement import Beside
 from afuic.errors import AlreadyErased
 from afuic.protocol import effects, events
+from afuic.scores import Judgement
 
 HEAL = {"steps": 1}
 NO_GUARD = {"versions": 0}
@@ -174,6 +176,53 @@ def test_withdrawing_one_of_a_joint_job_heals_the_other_afresh() -> None:
     assert world.go(events.CalibrationDone, late.job, vector(9, 9)) == ()
     world.calibrate(0, 0)
     assert world.model == [1, 2]
+
+
+# -- judging ----------------------------------------------------------------------------------------------------------
+
+
+def judged(after: float) -> World:
+    """a is erased, and of what is released a probe is said to change so many answers; before it changed one in fifty."""
+    world = two_updates(afuic())
+    world.erase("r", "a")
+    job = world.last(effects.Calibrate)
+    assert values(job.before) == [4, 3]
+    world.go(events.CalibrationDone, job.job, job.student, 1, (0.5, 0.25), Judgement(0.125, "dark square", 0.02, after))
+    return world
+
+
+def test_a_jump_is_released_and_noted() -> None:
+    # (0.16 + 0.02)/(0.02 + 0.02) = 4.5, and 4 is ordinary
+    world = judged(0.16)
+    assert world.model == [3, 1]
+    assert world.record("r").judgement is not None
+    assert world.record("r").notes == (
+        "the released model is a jump from the one before: a probe (dark square) changes its answer on 16% of the server's images,"
+        " before on 2%; look at it, and at who stays, before it is used",
+    )
+    assert judged(0.14).record("r").notes == ()
+
+
+def test_what_was_subtracted_is_told_beside_what_stays() -> None:
+    world = afuic("abc")
+    for client, delta in (("a", (2, 4)), ("b", (-2, -2)), ("c", (0, 6))):
+        world.train(client, *delta)
+    world.erase("r", "a")
+    world.calibrate(0, 0)
+    found = world.record("r").beside
+    assert found is not None
+    # C_a = [1, 2]; of the others' norms √2 and 3 the upper median; −3/(√5·√2) and 6/(√5·3)
+    assert (found.norm, found.median) == (pytest.approx(5**0.5), 3)
+    assert found.cosines == {"b@0": pytest.approx(-0.949, abs=5e-4), "c@0": pytest.approx(0.894, abs=5e-4)}
+    assert world.record("r").notes == ("what was subtracted points against what b@0 contributed (cosine -0.95)",)
+
+
+def test_without_others_there_is_nothing_to_compare_with() -> None:
+    world = afuic("a")
+    world.train("a", 2, 4)
+    world.erase("r", "a")
+    world.calibrate(0, 0)
+    assert world.record("r").beside == Beside(pytest.approx(5**0.5), None, {})
 
 
 # -- teachers ---------------------------------------------------------------------------------------------------------

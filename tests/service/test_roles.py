@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from afuic.protocol.events import CalibrationFailed
+from afuic.protocol.events import CalibrationDone, CalibrationFailed
+from afuic.scores import Judgement
 from tests.service.conftest import SALTED, Service
 
 WHO = (None, "operator", "auditor", "hospital-1", "hospital-2")
@@ -173,3 +174,20 @@ def test_nobody_is_redirected_to_a_host_that_a_caller_named(service: Service, pa
     answer = service.call("operator", "GET", f"/v1/{path}", headers={"Host": "evil.example"})
     assert answer.status_code == 404
     assert "location" not in answer.headers
+
+
+def test_an_operator_is_shown_a_doubtful_release_and_its_hospital_no_names(trained: Service):
+    own = trained.ask("hospital-1").json()["id"]
+    trained.driver.take_back()
+    heal = trained.driver.state.heal
+    jump = Judgement(0.5, "light square, top left", 0.0, 0.75)
+    trained.driver.feed(CalibrationDone(99.0, heal.id, dict(heal.base), 1, (0.5, 0.25), jump))
+    seen = trained.get("operator", f"requests/{own}").json()
+    assert seen["judgement"] == {"divergence": 0.5, "probe": jump.probe, "before": 0.0, "after": 0.75, "jump": True}
+    assert seen["beside"] == {"norm": 0.5, "median": 1.5, "cosines": {"hospital-2@0": 1.0, "hospital-3@0": 1.0}, "against": []}
+    assert [trained.get(who, "status").json()["doubtful"] for who in ("operator", "hospital-1", "hospital-2")] == [
+        [own],
+        [own],
+        [],
+    ]
+    assert trained.get("hospital-1", f"requests/{own}").json()["beside"] == {"norm": 0.5, "median": 1.5}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from afuic.certify import limits
 from afuic.certify.form import How
-from afuic.scores import Measured
+from afuic.scores import Judgement, Measured
 
 if TYPE_CHECKING:
     from afuic.erase import Configured
@@ -107,7 +107,7 @@ class Books:
 @dataclass(frozen=True)
 class Done:
     """What the protocol did. ``gone``: contributors erased; ``norm``: of what they had put in; ``healing``: steps, gap before and after,
-    each None where it was not measured.
+    each None where it was not measured; ``median``: norm of the others' contributions, ``cosine``: the least of what was subtracted to one.
     """
 
     how: How
@@ -117,6 +117,9 @@ class Done:
     healing: tuple[int, float | None, float | None] | None
     guarantee: Guarantee | None
     notes: tuple[str, ...]
+    judgement: Judgement | None = None
+    median: float | None = None
+    cosine: float | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,10 @@ def done(record: Record) -> Done:
     plan, (before, after) = record.plan, record.heal_gap or (None, None)
     healing = None if record.heal_steps is None else (record.heal_steps, _gap(before), _gap(after))
     steps_removed = plan.merge == "restart" or (plan.remove and plan.answer)
-    return Done(how(plan), record.gone, record.size, steps_removed, healing, _guarantee(plan), record.notes)
+    told = Done(how(plan), record.gone, record.size, steps_removed, healing, _guarantee(plan), record.notes, record.judgement)
+    if record.beside is None:
+        return told
+    return replace(told, median=record.beside.median, cosine=min(record.beside.cosines.values(), default=None))
 
 
 def _gap(nats: float | None) -> float | None:

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from afuic.certify import agreement
 from afuic.certify.canonical import canonical, sha256
 from afuic.errors import ScoresError
-from afuic.scores import Measured, measured
+from afuic.scores import Judgement, Measured, measured
 from afuic.settings import NAME
 from afuic.text import HIDDEN_CLASS, visible
 
@@ -69,6 +69,8 @@ Release = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6}){1,3}[0-9a-z.+
 Utc = Annotated[str, Field(pattern=r"^20[2-9][0-9](-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$"), AfterValidator(_moment)]
 Count = Annotated[int, Field(ge=0, le=MOST)]
 Nats = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Cosine = Annotated[float, Field(ge=-1, le=1)]
 How = Literal["subtracted", "overwritten", "restarted", "unlearned at the hospital", "nothing"]
 Steps = Literal["removed", "kept"]
 
@@ -196,6 +198,12 @@ class Removal(Part):
     server_steps: Steps = Field(
         description="what became of the server's own earlier steps whose teachers had learned from them"
     )
+    others_median: Nats | None = Field(
+        description="median norm of the others' contributions at the removal; null: not subtracted"
+    )
+    least_cosine: Cosine | None = Field(
+        description="of what was subtracted to a contribution that stays, the least; null: none"
+    )
     through_teacher: tuple[Contributor, ...] = Field(
         description="of these, whoever a teacher in the released model's healing had learned from"
     )
@@ -242,9 +250,28 @@ class Scores(Part):
         return self
 
 
+class Judged(Part):
+    """The released model beside the one before, on the server's own images: whether some small change of an image, a probe, now changes
+    answers that it did not change before.
+    """
+
+    divergence: Nats = Field(description="mean KL from the model before, nats")
+    probe: Text = Field(description="the probe whose effect grew most")
+    share_before: Share = Field(description="share of the images whose answer the probe changed before")
+    share_after: Share = Field(description="and in the released model")
+    jump: bool = Field(description="more than four times as often (0.02 added to both shares): no ordinary erasure does that")
+
+    @model_validator(mode="after")
+    def _said(self) -> Judged:
+        found = Judgement(self.divergence, self.probe, self.share_before, self.share_after)
+        _agrees(found.jump == self.jump, "a jump is said where there is none, or the other way round")
+        return self
+
+
 class Empirical(Part):
     """Grade empirical: measurements."""
 
+    release: Judged | Literal["none"] = Field(description="none: nothing was calibrated, so nobody compared")
     healing: Healing | Literal["none"]
     scores: Scores | Literal["none"] = Field(description="none: the hospital was away or did not answer in time")
 

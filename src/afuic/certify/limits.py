@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from afuic.scores import AGAINST
+
 if TYPE_CHECKING:
     from afuic.certify import form
 
@@ -71,6 +73,11 @@ def _of_the_method(evidence: form.Evidence) -> Iterator[str]:
             "That healing gave nothing back: its teacher knew the erased data, and what it knew can return as far as the server's images"
             " show it."
         )
+    judged = evidence.empirical.release
+    if judged != "none" and judged.jump:
+        yield "That the released model is sound: it is a jump from the one before, as no ordinary erasure makes one."
+    if removal.least_cosine is not None and removal.least_cosine < AGAINST:
+        yield "That nobody had hidden anything: what was subtracted points against a contribution that stays."
     if removal.server_steps == "kept":
         yield "That the server's own earlier steps, if any, are free of the data: those whose teachers had learned from it were kept."
 

@@ -13,6 +13,7 @@ from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts, VersionLike
 from afuic.document import parse_json
 from afuic.errors import CertificateError, JsonError
+from afuic.scores import Judgement
 from afuic.text import normal, shown
 
 
@@ -148,6 +149,8 @@ def _procedural(facts: Facts) -> form.Procedural:
             contributors=done.gone,
             norm=done.norm,
             server_steps="removed" if done.steps_removed else "kept",
+            others_median=done.median,
+            least_cosine=done.cosine,
             through_teacher=tuple(sorted(taught)),
             updates_lost=facts.lost,
         ),
@@ -159,9 +162,17 @@ def _procedural(facts: Facts) -> form.Procedural:
 def _empirical(facts: Facts) -> form.Empirical:
     healing, scores = facts.done.healing, facts.verification
     return form.Empirical(
+        release=_judged(facts.done.judgement),
         healing="none" if healing is None else form.Healing(steps=healing[0], gap_before=healing[1], gap_after=healing[2]),
         scores="none" if scores is None else form.Scores(hospital=facts.request.client, numbers=scores.numbers),
     )
+
+
+def _judged(found: Judgement | None) -> Any:
+    if found is None:
+        return "none"
+    shares = {"share_before": found.before, "share_after": found.after}
+    return form.Judged(divergence=found.divergence, probe=found.probe, jump=found.jump, **shares)
 
 
 def _formal(facts: Facts) -> Any:

@@ -62,6 +62,9 @@ def _procedural(predicate: form.Predicate) -> Iterator[str]:
     )
     yield f"procedural: {found.fence.quarantined} late results kept out; {removal.updates_lost} updates of others lost"
     yield f"procedural: {len(purge.removed)} stored tensors deleted ({purge.removed_bytes} bytes); a scan afterwards found none of them"
+    if removal.others_median is not None:
+        cosine = "" if removal.least_cosine is None else f"; its least cosine to one of them was {removal.least_cosine:.2f}"
+        yield f"procedural: the others' contributions had a median norm of {removal.others_median:.4g}{cosine}"
     if removal.through_teacher:
         yield f"procedural: healed by a teacher that had learned from {', '.join(removal.through_teacher)}"
     yield from (f"procedural: {note}" for note in found.notes)
@@ -69,6 +72,8 @@ def _procedural(predicate: form.Predicate) -> Iterator[str]:
 
 def _empirical(predicate: form.Predicate) -> Iterator[str]:
     found = predicate.evidence.empirical
+    if isinstance(found.release, form.Judged):
+        yield _judged(found.release)
     if isinstance(found.healing, form.Healing):
         yield f"empirical: healed in {found.healing.steps} steps, {_gap(found.healing)}"
     if not isinstance(found.scores, form.Scores):
@@ -77,6 +82,14 @@ def _empirical(predicate: form.Predicate) -> Iterator[str]:
     yield f"empirical: {found.scores.hospital} scored the released model on its own images"
     for name, value in dict(found.scores.numbers).items():
         yield f"empirical: {MEANING[name]}: {value:.6g}"
+
+
+def _judged(found: form.Judged) -> str:
+    return (
+        f"empirical: the released model is {found.divergence:.4g} nats from the one before on the server's images; a probe ({found.probe})"
+        f" changes {found.share_after:.0%} of its answers, before {found.share_before:.0%}"
+        + (": A JUMP, as no ordinary erasure makes one" if found.jump else "")
+    )
 
 
 def _gap(healing: form.Healing) -> str:

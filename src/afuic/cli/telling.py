@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,9 +83,24 @@ def request(row: RequestRow) -> list[str]:
         lines.append(f"asked at version {row.version_before} of the model")
     if row.released_version is not None:
         lines.append(f"from version {row.released_version} on the model is without these data ({when(row.released_at)})")
+    lines += _judged(row)
     if row.uncertified is not None:
         lines.append(f"has ended but could not be certified: {row.uncertified}; the server tries again, and at its next start")
     return lines + [f"note: {note}" for note in row.notes]
+
+
+def _judged(row: RequestRow) -> Iterator[str]:
+    """What was subtracted, beside what stayed, and the released model, beside the one before."""
+    if (found := row.beside) is not None:
+        median = found["median"]
+        yield f"subtracted: norm {found['norm']:.3g}" + (
+            f", {found['norm'] / median:.2g} of the others' median" if median else ""
+        )
+    if (found := row.judgement) is not None:
+        yield (
+            f"the released model is {found['divergence']:.3g} nats from the one before; a probe ({found['probe']}) changes"
+            f" {found['after']:.0%} of its answers, before {found['before']:.0%}"
+        )
 
 
 def moved(entry: dict[str, Any]) -> str:
@@ -107,6 +122,7 @@ def overview(status: Status) -> list[str]:
         f"record: {status.record.links} links, head {status.record.head}",
         _checked(status),
         f"requests under way: {', '.join(status.pending) or 'none'}",
+        *([f"LOOK AT WHAT WAS RELEASED FOR {', '.join(status.doubtful)}: afuic requests says why"] if status.doubtful else []),
         *(f"could not be certified: {request}: {why}" for request, why in status.uncertified.items()),
         *measured(status.measures),
         *(failing(row) for row in status.clients if row.failures or row.failure),

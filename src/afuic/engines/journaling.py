@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from afuic.params import digest
 from afuic.protocol import State, effects
 from afuic.protocol.effects import Effect
 from afuic.protocol.events import Event
+from afuic.scores import Judgement
 from afuic.store import codec
 
 STATED = effects.Moved | effects.Released | effects.Lost | effects.Booked
@@ -41,4 +42,6 @@ def _plain(value: Any) -> dict[str, Any]:
     if not is_dataclass(value):
         return {}
     items = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "t"}
-    return {name: digest(v) if codec.is_params(v) else v for name, v in items.items()}
+    return {
+        name: digest(v) if codec.is_params(v) else asdict(v) if isinstance(v, Judgement) else v for name, v in items.items()
+    }

@@ -267,7 +267,8 @@ def computed(worker: Worker, t: float, work: Work) -> Event:
 def _calibrated(worker: Worker, t: float, work: fx.Calibrate) -> Event:
     try:
         done = worker.calibrate(work)
-        return ev.CalibrationDone(t, work.job, done.model, done.steps, done.gap)
+        judgement = None if work.before is None else worker.judge(work.before, done.model)
+        return ev.CalibrationDone(t, work.job, done.model, done.steps, done.gap, judgement)
     except AfuicError as error:
         return ev.CalibrationFailed(t, work.job, str(error))
 

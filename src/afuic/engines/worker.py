@@ -15,6 +15,7 @@ from afuic.config import Config
 from afuic.data import ClientData, Federation, choose_patients, split_forget, stamp
 from afuic.erase.augment import Augment, medical
 from afuic.erase.calibrate import Calibrated, Forward, calibrate
+from afuic.erase.judgement import judge
 from afuic.erase.rounds import SERVER, Images, Site
 from afuic.erase.scrub import reference, scrub
 from afuic.errors import ConfigError, DataError, TaskStopped
@@ -23,6 +24,7 @@ from afuic.learning.train import local_update
 from afuic.params import Params, add, norm, sub
 from afuic.protocol.effects import Calibrate, Perform, Train, Unlearn
 from afuic.rng import PathPart, stream, torch_stream
+from afuic.scores import Judgement
 
 RANDOM_MODELS = 10
 
@@ -110,6 +112,10 @@ class Worker:
         images = self.federation.calibration
         generator = self._stream("calibrate", job.job)
         return calibrate(self.network.forward, job.student, job.teachers, images, job.spec, phi, generator, job.omitted)
+
+    def judge(self, before: Params, after: Params) -> Judgement:
+        """How far a model that is to be released is from the one before, on the calibration images."""
+        return judge(self.network.forward, before, after, self.federation.calibration)
 
     def retained(self, client: str, epoch: int) -> ClientData:
         """The client's images without those of patients withdrawn by ``epoch``."""

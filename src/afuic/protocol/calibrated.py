@@ -8,6 +8,7 @@ from afuic.protocol import jobs, releasing
 from afuic.protocol.events import CalibrationDone, CalibrationFailed
 from afuic.protocol.state import Job, Shadow
 from afuic.protocol.turn import Turn
+from afuic.scores import Judgement
 
 NOT_DONE = {"heal": "not healed", "guard": "a guard failed"}
 
@@ -64,7 +65,16 @@ def _say(turn: Turn, request: str, what: str, reason: str) -> None:
 
 def _note(turn: Turn, job: Job, event: CalibrationDone) -> None:
     for request in job.requests:
-        turn.set_record(request, heal_steps=event.steps, heal_gap=event.gap)
+        turn.set_record(request, heal_steps=event.steps, heal_gap=event.gap, judgement=event.judgement)
+        if event.judgement is not None and event.judgement.jump:
+            _say(turn, request, "the released model is a jump from the one before", _jump(event.judgement))
+
+
+def _jump(found: Judgement) -> str:
+    return (
+        f"a probe ({found.probe}) changes its answer on {found.after:.0%} of the server's images, before on {found.before:.0%};"
+        " look at it, and at who stays, before it is used"
+    )
 
 
 def _release(turn: Turn, job: Job, model: Params | None, trigger: str) -> None:

@@ -68,7 +68,7 @@ class Cancel:
 @dataclass(frozen=True)
 class Calibrate:
     """Calibrate ``student`` at the server; ``purpose`` is "heal", "guard" or "ahead". The answers of ``teachers`` leave the classes
-    ``omitted`` out.
+    ``omitted`` out. ``before``: the model that a released one is to be judged against; None: nothing is released with it.
     """
 
     job: str
@@ -78,6 +78,7 @@ class Calibrate:
     spec: Calibration
     oracle: bool
     omitted: tuple[int, ...] = ()
+    before: Params | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from afuic.params import Params
+from afuic.scores import Judgement
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,16 @@ class RequestWithdrawn:
 
 @dataclass(frozen=True)
 class CalibrationDone:
-    """The server's calibration ``job`` gave ``model`` in ``steps`` steps; ``gap``: mean KL to the teacher before and after, in nats."""
+    """The server's calibration ``job`` gave ``model`` in ``steps`` steps; ``gap``: mean KL to the teacher before and after, in nats;
+    ``judgement``: of what it would release.
+    """
 
     t: float
     job: str
     model: Params
     steps: int = 0
     gap: tuple[float, float] | None = None
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def start_heal(turn: Turn) -> None:
     for shadow in shadows:
         student = add(student, shadow.delta)
     omitted = _omitted(turn, first.plan, gone)
-    turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle, omitted))
+    turn.emit(Calibrate(job.id, "heal", student, teachers, spec, first.plan.oracle, omitted, turn.state.model))
 
 
 def start_guard(turn: Turn) -> None:

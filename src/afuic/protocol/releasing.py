@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from afuic.erase.judgement import beside
 from afuic.erase.ledger import contributor
 from afuic.params import Params, add, norm, sub
 from afuic.protocol import scrubbing
@@ -107,6 +108,11 @@ def _book(turn: Turn, record: Record, own: Params, healed: Params | None) -> Non
 
 
 def _subtract(turn: Turn, record: Record) -> None:
+    found = beside(turn.state.ledger, record.gone, turn.rules.head)
+    said = (
+        f"what was subtracted points against what {name} contributed (cosine {c:.2f})" for name, c in found.against().items()
+    )
+    turn.set_record(record.id, beside=found, notes=(*record.notes, *said))
     ledger, model = turn.state.ledger, sub(turn.state.model, turn.state.ledger.of(record.gone))
     if record.plan.answer:
         model = sub(model, ledger.answerable(record.gone))

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from afuic.erase.judgement import Beside
 from afuic.erase.ledger import Contributor
 from afuic.erase.method import Plan
 from afuic.erase.rounds import Round
 from afuic.errors import IllegalEvent
 from afuic.params import Params
+from afuic.scores import Judgement
 
 
 class Phase(Enum):
@@ -102,7 +104,8 @@ class Record:
 
     gone: the contributors to be removed. snapshot: θ when the work on it began; scrubbed: the client's result or the rounds', as a model;
     direction: C_c while it is needed; size: ‖C_c‖. applied_since: retained updates that overwriting the model now would lose.
-    heal_steps: steps that healing took; heal_gap: mean KL to its teacher before and after, in nats. work: its round, while it works in
+    heal_steps: steps that healing took; heal_gap: mean KL to its teacher before and after, in nats.
+    judgement: of the released model; beside: what was subtracted, beside what stayed. work: its round, while it works in
     rounds; helpers: whoever has answered in one, or has unlearned by itself.
     """
 
@@ -131,6 +134,8 @@ class Record:
     covered_by: str | None = None
     heal_steps: int | None = None
     heal_gap: tuple[float, float] | None = None
+    judgement: Judgement | None = None
+    beside: Beside | None = None
     work: Work | None = None
     helpers: tuple[Contributor, ...] = ()
     notes: tuple[str, ...] = field(default=())

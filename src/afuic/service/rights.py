@@ -72,7 +72,9 @@ def told(caller: Caller, row: RequestRow, hospitals: Iterable[str]) -> RequestRo
     others = {name for name in hospitals if name != caller.hospital}
     history = tuple({**move, "reason": unnamed(str(move["reason"]), others)} for move in row.history)
     held = None if row.uncertified is None else UNCERTIFIED
-    return replace(row, notes=tuple(unnamed(note, others) for note in row.notes), history=history, uncertified=held)
+    notes = tuple(unnamed(note, others) for note in row.notes)
+    beside = None if row.beside is None else {k: v for k, v in row.beside.items() if k not in {"cosines", "against"}}
+    return replace(row, notes=notes, history=history, uncertified=held, beside=beside)
 
 
 def lineage(caller: Caller, row: VersionRow, rows: Iterable[RequestRow]) -> VersionRow:
@@ -100,4 +102,5 @@ def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Statu
     own = {row.id for row in rows if visible(caller, row)}
     clients = tuple(client for client in status.clients if client.name == caller.hospital)
     held = {request: UNCERTIFIED for request in status.uncertified if request in own}
-    return replace(status, clients=clients, pending=tuple(r for r in status.pending if r in own), uncertified=held)
+    pending, doubtful = (tuple(r for r in listed if r in own) for listed in (status.pending, status.doubtful))
+    return replace(status, clients=clients, pending=pending, uncertified=held, doubtful=doubtful)

@@ -51,6 +51,7 @@ def status(connection: Connection, store_bytes: int, free_bytes: int) -> Status:
         clients=clients(connection),
         pending=tuple(connection.execute(open_).scalars()),
         uncertified={row.request: row.why for row in uncertified(connection)},
+        doubtful=tuple(row.id for row in requests(connection) if row.doubtful),
         record=head(connection),
         halted=row["halted"],
         checked_at=row["checked_at"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, update
@@ -132,6 +132,10 @@ def _request(connection: Connection, entry: Entry, record: Record) -> None:
     values: dict[str, Any] = {"phase": record.phase.value, "notes": [plain(note) for note in record.notes]}
     if record.id not in entry.before.requests:
         values["version_before"] = entry.before.version
+    if record.beside is not None:
+        values["beside"] = {**asdict(record.beside), "against": sorted(record.beside.against())}
+    if record.judgement is not None:
+        values["judgement"] = {**asdict(record.judgement), "jump": record.judgement.jump}
     if record.phase is Phase.COMPLETED:
         values["completed_at"] = entry.at
     table = schema.requests

@@ -35,6 +35,9 @@ class RequestRow:
 
     ``version_before``: the model's version when it was fenced, from the release on the last one before that. ``history``: its moves, each
     with seq, t, at, before, after and reason. ``uncertified``: why it has ended but has no certificate; None where that is not so.
+
+    ``beside``: norm of what was subtracted, median norm of the others' contributions, cosines to each of them, and ``against`` whom it
+    points; ``judgement``: divergence, probe, before, after and ``jump`` of the released model (``afuic.erase.judgement``).
     """
 
     id: str
@@ -51,7 +54,14 @@ class RequestRow:
     released_at: float | None = None
     completed_at: float | None = None
     uncertified: str | None = None
+    beside: dict[str, Any] | None = None
+    judgement: dict[str, Any] | None = None
     history: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the operator should look at the release, and at who stays."""
+        return bool((self.judgement or {}).get("jump") or (self.beside or {}).get("against"))
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,8 @@ def processes(lives: Any, now: float) -> tuple[ProcessRow, ...]:
 class Status:
     """The federation at a glance. ``identity_gap``: how far θ is from θ_0 + ΣC_k + S, relative (rounding: below 1e-4).
 
-    ``uncertified``: requests that have ended and could not be certified, each with the reason.
+    ``uncertified``: requests that have ended and could not be certified, each with the reason. ``doubtful``: requests whose release is a
+    jump from the model before, or subtracted what points against a contribution that stays.
     ``record``: the newest link of the record's chain; ``halted``: why no work is handed out; ``fault``: what the last check found, which
     ended at ``checked_at``. ``measures``: the newest, oldest first.
     """
@@ -189,6 +200,7 @@ class Status:
     clients: tuple[ClientRow, ...]
     pending: tuple[str, ...]
     uncertified: dict[str, str] = field(default_factory=dict)
+    doubtful: tuple[str, ...] = ()
     record: Head = NOTHING
     halted: str | None = None
     checked_at: float | None = None

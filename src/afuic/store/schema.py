@@ -139,6 +139,8 @@ requests = Table(
     Column("released_version", Integer),
     Column("released_at", Double),
     Column("completed_at", Double),
+    Column("beside", JSON(none_as_null=True)),
+    Column("judgement", JSON(none_as_null=True)),
 )
 
 phases = Table(

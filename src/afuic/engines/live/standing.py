@@ -6,7 +6,8 @@ with the one that the store recorded: a driver never goes on from anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 
 from afuic.engines.live import open as opening
 from afuic.engines.live.clock import Clock
@@ -19,6 +20,9 @@ from afuic.protocol.events import Event
 from afuic.settings import Retention
 from afuic.store.book import Book
 from afuic.store.rows import Tip
+from afuic.text import shown
+
+log = logging.getLogger("afuic.live")
 
 
 class Standing:
@@ -52,6 +56,8 @@ class Standing:
         """Let an event happen: durable first, then true. ProtocolError or StoreError: it has not happened."""
         after, effects, opened = self._judged(event)
         self.seq = self.book.append(event, self.state, after, effects, at=self.clock.at(), command=command)
+        for note in _new_notes(self.state, after):
+            log.warning("%s", shown(note))
         self.state, self.open = after, opened
 
     def _judged(self, event: Event) -> tuple[State, tuple[Effect, ...], Open]:
@@ -88,6 +94,13 @@ class Standing:
                 f"store of {self.book.federation}: its {self.seq} events lead to model {found}, recorded is {tip.digest} after {tip.seq}; "
                 f"were settings or software changed? Go back to those that wrote it, or restore the store from a backup"
             )
+
+
+def _new_notes(before: State, after: State) -> Iterator[str]:
+    """What did not go as planned in this step, by request."""
+    for record in after.requests.values():
+        known = before.requests.get(record.id)
+        yield from (f"request {record.id}: {note}" for note in record.notes[len(known.notes) if known else 0 :])
 
 
 def _pairs(open_: Open) -> Iterable[tuple[str, str]]:
