@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Folder
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,6 +19,7 @@ from afuic.data.images import digests
 from afuic.errors import ConfigError, ManifestError
 from afuic.identity import Scope
 from afuic.rng import stream
+from tests.data.conftest import Folder
 
 HAM = Path(os.environ.get("AFUIC_HAM10000", Path(__file__).parents[3] / "shared" / "data" / "ham10000_28.npz"))
 
