@@ -209,6 +209,36 @@ def flower_kills(document: Document) -> str:
     return survived.flower(document, _table)
 
 
+def halfopen(document: Document) -> str:
+    """Updates under half-finished handshakes, window by window."""
+    windows = document["windows"]
+    rows = [
+        [
+            w["kind"],
+            *(str(w["updates"][name]) for name in w["updates"]),
+            f"{w['a_minute']:.1f}",
+            f"{w['load']:.1f}",
+            str(w.get("held_at_most", "")),
+        ]
+        for w in windows
+    ]
+    heads = [
+        "window",
+        *(f"updates of {name}" for name in windows[0]["updates"]),
+        "a minute",
+        "the machine's load",
+        "handshakes held",
+    ]
+    ratio, quiet = document["ratio"], document["quiet_to_quiet"]
+    started = ", ".join(document["restarts"]) or "none"
+    return _table(heads, rows) + (
+        f"\n**Flood to quiet: {document['flood_to_quiet']:.2f}** over all windows; each window under the flood to the mean of the two "
+        f"quiet ones beside it: median {ratio['median']:.2f}, from {ratio['min']:.2f} to {ratio['max']:.2f}. Quiet windows alone spread "
+        f"from {quiet['min']:.2f} to {quiet['max']:.2f} of their mean. Windows of {document['window_s']:.0f} s; {document['connections']} "
+        f"half-finished handshakes held at once. Processes started again: {started}.\n"
+    )
+
+
 TABLES: Mapping[str, Callable[[Document], str]] = {
     "overhead": overhead,
     "scale": scale,
@@ -218,6 +248,7 @@ TABLES: Mapping[str, Callable[[Document], str]] = {
     "kill": kill,
     "flower_kills": flower_kills,
     "poison": poison,
+    "halfopen": halfopen,
 }
 MEASURED_APART = {"deployment"}
 

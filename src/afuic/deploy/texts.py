@@ -83,6 +83,8 @@ Secret (readable by you alone; whoever has one can act as its owner):
   hospitals/NAME/token          is the hospital, to the API; so are operator/token and auditor/token
   server/tokens.json, federation.toml
 
+These files, the folders that hold them and the one that you copy to have to be closed to others (chmod 600, chmod 700), or nothing starts.
+
 After copying, delete hospitals/, operator/ and auditor/ here: what is not kept cannot be stolen.
 
 afuic is on no package index: it is installed from the file {wheel.name}, whose sha256 is

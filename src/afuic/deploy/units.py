@@ -12,7 +12,7 @@ from afuic.deploy.files import File, Tree, text
 from afuic.deploy.wheel import Wheel
 
 _UNIT = Template("""\
-# Install: copy the folder to $folder, owned by a user 'afuic'; in it:
+# Install: copy the folder to $folder, owned by a user 'afuic' and closed to others (chmod 700); in it:
 #   sha256sum -c $wheel.sha256 && python3 -m venv /opt/afuic && /opt/afuic/bin/pip install './$wheel[deploy]'
 #   install -m 644 systemd/$unit /etc/systemd/system/ && systemctl enable --now $unit
 [Unit]
