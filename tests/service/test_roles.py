@@ -191,3 +191,11 @@ def test_an_operator_is_shown_a_doubtful_release_and_its_hospital_no_names(train
         [],
     ]
     assert trained.get("hospital-1", f"requests/{own}").json()["beside"] == {"norm": 0.5, "median": 1.5}
+
+
+def test_why_the_server_stands_still_names_no_other_hospital_to_a_hospital(trained: Service):
+    said = "the erasure r-1 of hospital-2 is missing, and that of hospital-1"
+    trained.driver.book.heartbeat(5.0, said)
+    assert trained.get("operator", "status").json()["halted"] == said
+    expected = "the erasure r-1 of another hospital is missing, and that of hospital-1"
+    assert trained.get("hospital-1", "status").json()["halted"] == expected

@@ -95,12 +95,15 @@ def _own(caller: Caller, names: Iterable[str]) -> tuple[tuple[str, ...], int]:
     return own, len(set(clients.values()) - {caller.hospital})
 
 
-def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow]) -> Status:
-    """The federation at a glance; a hospital sees no other hospital's row nor its requests."""
+def seen_by(caller: Caller, status: Status, rows: Iterable[RequestRow], hospitals: Iterable[str]) -> Status:
+    """The federation at a glance; a hospital sees no other hospital's row nor its requests, and no sentence names one."""
     if caller.role != "hospital":
         return status
     own = {row.id for row in rows if visible(caller, row)}
     clients = tuple(client for client in status.clients if client.name == caller.hospital)
     held = {request: UNCERTIFIED for request in status.uncertified if request in own}
     pending, doubtful = (tuple(r for r in listed if r in own) for listed in (status.pending, status.doubtful))
-    return replace(status, clients=clients, pending=pending, uncertified=held, doubtful=doubtful)
+    others = {name for name in hospitals if name != caller.hospital}
+    halted, fault = (None if said is None else unnamed(said, others) for said in (status.halted, status.fault))
+    found = replace(status, clients=clients, pending=pending, uncertified=held, doubtful=doubtful)
+    return replace(found, halted=halted, fault=fault)

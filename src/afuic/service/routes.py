@@ -126,9 +126,9 @@ def request(id: Id, caller: Who, book: Store, names: Names) -> RequestRow:
 
 
 @router.get("/status")
-def status(caller: Who, book: Store, request: Request) -> Status:
+def status(caller: Who, book: Store, request: Request, names: Names) -> Status:
     """The federation at a glance, with its server's processes; a hospital sees no other hospital's row, nor the processes."""
-    found = rights.seen_by(caller, book.status(), book.requests())
+    found = rights.seen_by(caller, book.status(), book.requests(), names)
     return found if caller.role == "hospital" else replace(found, processes=_processes(request.app.state.processes))
 
 
