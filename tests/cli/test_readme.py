@@ -33,7 +33,10 @@ def test_the_example_is_short_and_runs(tmp_path):
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (done.stdout.count("released after"), done.stdout.count("continue: not erased")) == (3, 1)
+    said = re.findall(r"^(\S+): (released after \d+ s|not erased|never released), accuracy", done.stdout, flags=re.MULTILINE)
+    assert len(said) == 4, done.stdout
+    assert dict(said)["continue"] == "not erased"
+    assert dict(said)["afuic"].startswith("released after")
     assert done.stdout.count("replayed to the same model") == 6
 
 
