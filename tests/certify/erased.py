@@ -10,7 +10,7 @@ import torch
 
 from afuic.certify import envelope
 from afuic.certify.facts import Books, Done, Facts, Guarantee, Line, Recorded, Verification
-from afuic.certify.limits import SEED
+from afuic.certify.limits import RESTS_ON
 from afuic.certify.statement import statement
 from afuic.params import digest
 from afuic.scores import Judgement, Measured
@@ -56,6 +56,8 @@ BOOKS = Books(
 )
 JUDGED = Judgement(0.0625, "light square, top left", 0.03125, 0.0625)
 DONE = Done("subtracted", ("hospital-1@0",), 2.5, True, (150, 0.75, 0.0625), None, (), JUDGED, 2.0, -0.25)
+ALONE: Any = {"healing": None, "judgement": None, "median": None, "cosine": None}
+"""Of a removal after which nothing was calibrated or set beside what stays."""
 PURGE = PurgeReport("r-7f3a", (hashed(9), hashed(8)), 4096, ("base of an open task",), ASKED + 200)
 SCORES: Measured = {
     "forget_loss": 1.5,
@@ -64,7 +66,7 @@ SCORES: Measured = {
     "forget_images": 240,
     "held_out_images": 60,
 }
-GUARANTEE = Guarantee(1.0, 0.01, 0.025, ("convex losses", SEED))
+GUARANTEE = Guarantee(1.0, 0.01, 0.025, RESTS_ON["sifu"])
 
 FACTS = Facts(
     federation="eyes",
@@ -95,7 +97,7 @@ FORMAL = replace(
     FACTS,
     method="sifu",
     options={"epsilon": 1.0, "delta": 0.01, "sigma": 0.025},
-    done=replace(DONE, how="overwritten", steps_removed=False, guarantee=GUARANTEE),
+    done=replace(DONE, how="overwritten", steps_removed=False, guarantee=GUARANTEE, median=None, cosine=None),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from erased import DONE, FACTS, FORMAL, hashed, patients
+from erased import ALONE, DONE, FACTS, FORMAL, hashed, patients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -20,7 +20,7 @@ from afuic.certify import envelope, form
 from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts, _gap
 from afuic.certify.keys import PublicKey, load_private, load_public, public_path
-from afuic.certify.limits import ALWAYS, COPIES, SEED
+from afuic.certify.limits import ALWAYS, COPIES, RESTS_ON, SEED
 from afuic.certify.statement import statement
 from afuic.cli import app
 from afuic.erase import METHODS
@@ -29,8 +29,9 @@ from afuic.text import hidden
 
 Forger = Callable[[dict[str, Any]], None]
 HEALED = FACTS
-UNHEALED = replace(FACTS, done=replace(DONE, healing=None))
-NOTHING = replace(FACTS, method="continue", done=replace(DONE, how="nothing", healing=None, steps_removed=False))
+UNHEALED = replace(FACTS, done=replace(DONE, healing=None, judgement=None))
+NOTHING = replace(FACTS, method="continue", done=replace(DONE, how="nothing", steps_removed=False, **ALONE))
+OVERWRITTEN = replace(FACTS, method="fcu", done=replace(DONE, how="overwritten", steps_removed=False, median=None, cosine=None))
 LATER = replace(FACTS, number=7, previous=hashed(33))
 
 
@@ -130,6 +131,35 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     "the teacher is not told": (FACTS, put(f"{REMOVAL}.throughTeacher", []), "those whom the teacher"),
     "a teacher too many": (FACTS, put(f"{REMOVAL}.throughTeacher", ["hospital-1@0", "hospital-1@1"]), "those whom the teacher"),
     "a negative loss": (FACTS, put(f"{REMOVAL}.updatesLost", -1), "updatesLost"),
+    "an epoch was left in the sum": (
+        FACTS,
+        both(
+            put("models.after.contributors.own", ["hospital-1@1"]),
+            books(
+                ("origin", [], 0), ("contributor", ["hospital-1@1"], 0), ("contributor", [], 1), ("server", ["hospital-1@0"], 1)
+            ),
+        ),
+        "one of its contributors was not",
+    ),
+    "an epoch was left before": (
+        FACTS,
+        put("models.before.contributors.own", ["hospital-1@0", "hospital-1@5"]),
+        "one of its contributors was not",
+    ),
+    "an epoch taught": (FACTS, put("models.before.taughtBy.own", ["hospital-1@5"]), "one of its contributors was not"),
+    "nothing was there to subtract": (FACTS, put("models.before.contributors.own", []), "nothing of the hospital"),
+    "set beside what stays, and nothing subtracted": (OVERWRITTEN, put(f"{REMOVAL}.othersMedian", 2.0), "go together"),
+    "both, and nothing subtracted": (
+        OVERWRITTEN,
+        both(put(f"{REMOVAL}.othersMedian", 2.0), put(f"{REMOVAL}.leastCosine", 0.0)),
+        "nothing was subtracted",
+    ),
+    "no median": (FACTS, put(f"{REMOVAL}.othersMedian", None), "go together"),
+    "set beside nobody": (
+        FACTS,
+        both(put(f"{REMOVAL}.othersMedian", None), put(f"{REMOVAL}.leastCosine", None)),
+        "not set beside",
+    ),
     # the models
     "nothing changed": (FACTS, put("models.before.digest", FACTS.after.digest), "the model is the same"),
     "released before it was asked": (FACTS, put("models.before.version", 99), "does not follow"),
@@ -171,6 +201,16 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     "a teacher is missing": (FACTS, books(("origin", [], 0), ("contributor", [], 1), ("server", [], 1)), "other teachers"),
     "an old ledger": (FACTS, put("ledger.version", 41), "older"),
     "another root": (FACTS, put("ledger.root", hashed(1)), "root"),
+    "the same step twice": (
+        FACTS,
+        books(("origin", [], 0), ("contributor", [], 1), ("server", ["hospital-1@0"], 1), ("server", ["hospital-1@0"], 1)),
+        "twice",
+    ),
+    "steps of nobody twice": (
+        FACTS,
+        books(("origin", [], 0), ("contributor", [], 1), ("server", [], 0), ("server", [], 0), ("server", ["hospital-1@0"], 1)),
+        "twice",
+    ),
     # times
     "a day that is none": (FACTS, put("times.asked", "2026-02-30T10:00:00Z"), "no such moment"),
     "a month that is none": (FACTS, put("times.issued", "2026-13-01T10:00:00Z"), "no such moment"),
@@ -211,6 +251,8 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     # the place
     "the first has a previous one": (FACTS, put("place.previous", hashed(3)), "no previous one"),
     "a later one has none": (LATER, put("place.previous", None), "no previous one"),
+    "no record": (FACTS, put("place.record.links", 0), "shorter than"),
+    "a record shorter than its certificates": (LATER, put("place.record.links", 7), "shorter than"),
     "a negative number": (FACTS, put("place.number", -1), "number"),
     "a number that is no whole one": (FACTS, put("place.number", 0.5), "number"),
     "a number as a truth": (FACTS, put("place.number", False), "canonical"),
@@ -228,7 +270,7 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     "another sentence": (FACTS, put("doesNotProve.0", "That the moon is made of cheese."), OPEN),
     "one more sentence": (FACTS, more("doesNotProve", "That anybody should doubt this."), OPEN),
     "sentences in another order": (FACTS, lambda made: made["predicate"]["doesNotProve"].reverse(), OPEN),
-    "healing is hidden": (HEALED, put(f"{MEASURED}.healing", "none"), OPEN),
+    "healing is hidden": (HEALED, both(put(f"{MEASURED}.healing", "none"), put(f"{MEASURED}.release", "none")), OPEN),
     "healing is invented": (UNHEALED, put(f"{MEASURED}.healing", {"steps": 1, "gapBefore": 1.0, "gapAfter": 0.5}), OPEN),
     "backups are forgotten": (FACTS, drop("unreachable", "backups"), "not all named"),
     "images are forgotten": (FACTS, drop("unreachable", "the images"), "not all named"),
@@ -256,7 +298,22 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     "half an image": (FACTS, put(f"{MEASURED}.scores.numbers.forget_images", 0.5), "forget_images"),
     "no step and another gap": (FACTS, put(f"{MEASURED}.healing.steps", 0), "no step"),
     "a negative gap": (FACTS, put(f"{MEASURED}.healing.gapAfter", -1.0), "gapAfter"),
+    "judged, and nothing calibrated": (
+        UNHEALED,
+        lambda made: made["predicate"]["evidence"]["empirical"].update(
+            release=statement(FACTS)["predicate"]["evidence"]["empirical"]["release"]
+        ),
+        "nothing was calibrated",
+    ),
     # the method and the proof
+    "an unknown method": (FACTS, put("method.name", "magic"), "never does"),
+    "another assumption": (FORMAL, put("evidence.formal.restsOn", ["nothing", SEED]), "hides what it rests on"),
+    "a truth for a number": (FORMAL, put("method.options.epsilon", True), "other numbers"),
+    "a proof without noise": (
+        FORMAL,
+        both(put("evidence.formal.sigma", 0.0), put("method.options.sigma", 0.0)),
+        "sigma",
+    ),
     "a proof from a method that has none": (
         FACTS,
         lambda made: made["predicate"]["evidence"].update(formal=statement(FORMAL)["predicate"]["evidence"]["formal"]),
@@ -265,7 +322,7 @@ FORGED: dict[str, tuple[Facts, Forger, str]] = {
     "a better epsilon": (FORMAL, put("evidence.formal.epsilon", 0.1), "other numbers"),
     "no epsilon": (FORMAL, put("evidence.formal.epsilon", 0.0), "epsilon"),
     "nothing that it rests on": (FORMAL, put("evidence.formal.restsOn", []), "restsOn"),
-    "the seed is hidden": (FORMAL, put("evidence.formal.restsOn", ["convex losses"]), "hides what it rests on"),
+    "the seed is hidden": (FORMAL, put("evidence.formal.restsOn", list(RESTS_ON["sifu"][:-1])), "hides what it rests on"),
     "the assumptions are hidden": (FORMAL, put("evidence.formal.restsOn", [SEED]), "hides what it rests on"),
     "a proof withdrawn in silence": (FORMAL, put("evidence.formal", "none"), OPEN),
     "a method with a promise for a name": (FACTS, put("method.name", "perfect erasure, by law"), "pattern"),
@@ -294,7 +351,7 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
-@pytest.mark.parametrize("facts", [FACTS, FORMAL, NOTHING, UNHEALED, LATER, patients(FACTS)])
+@pytest.mark.parametrize("facts", [FACTS, FORMAL, NOTHING, OVERWRITTEN, UNHEALED, LATER, patients(FACTS)])
 def test_the_honest_ones_hold(facts: Facts, private: Ed25519PrivateKey) -> None:
     made = statement(facts)
     assert envelope.verify(sign(made, private), PublicKey(private.public_key())).document() == made
@@ -390,6 +447,12 @@ def test_every_method_has_its_ways() -> None:
     from afuic.certify.agreement import WAYS as KNOWN
 
     assert set(KNOWN) == set(METHODS)
+
+
+def test_what_a_proof_rests_on_is_what_its_method_says() -> None:
+    from afuic.erase.peers.sifu import RESTS_ON as SAID
+
+    assert {"sifu": (*(part.strip() for part in SAID.split(";")), SEED)} == RESTS_ON
 
 
 ANY = st.one_of(st.text(max_size=40), st.text("\u202e\x9b\u2028\x00\ud800\u0308 e", max_size=2500))

@@ -9,12 +9,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from erased import DONE, FACTS, FORMAL, PURGE, REQUEST, hashed, patients, row
+from erased import ALONE, DONE, FACTS, FORMAL, PURGE, REQUEST, hashed, patients, row
 
 from afuic.certify import form
 from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts
-from afuic.certify.limits import SEED
+from afuic.certify.limits import RESTS_ON
 from afuic.certify.statement import parse, statement
 from afuic.errors import CertificateError
 
@@ -27,11 +27,14 @@ CASES: dict[str, Facts] = {
     "patients": patients(FACTS),
     "away": replace(FACTS, verification=None),
     "formal": FORMAL,
-    "nothing": replace(FACTS, method="continue", done=replace(DONE, how="nothing", healing=None, steps_removed=False)),
+    "nothing": replace(FACTS, method="continue", done=replace(DONE, how="nothing", steps_removed=False, **ALONE)),
     "scrubbed": replace(
-        patients(FACTS), done=replace(DONE, how="unlearned at the hospital", steps_removed=False, notes=("late\nanswer",))
+        patients(FACTS),
+        done=replace(
+            DONE, how="unlearned at the hospital", steps_removed=False, notes=("late\nanswer",), median=None, cosine=None
+        ),
     ),
-    "restarted": replace(FACTS, method="retrain", done=replace(DONE, how="restarted", healing=None)),
+    "restarted": replace(FACTS, method="retrain", done=replace(DONE, how="restarted", **ALONE)),
     "later": replace(FACTS, number=3, previous=hashed(33)),
 }
 
@@ -110,7 +113,7 @@ def test_a_method_that_removes_nothing_says_so() -> None:
 
 def test_a_formal_statement_comes_with_what_it_rests_on() -> None:
     found = of(CASES["formal"])["evidence"]["formal"]
-    assert (found["epsilon"], found["delta"], found["restsOn"]) == (1.0, 0.01, ["convex losses", SEED])
+    assert (found["epsilon"], found["delta"], found["restsOn"]) == (1.0, 0.01, [*RESTS_ON["sifu"]])
     assert any("nobody checked" in line for line in of(CASES["formal"])["doesNotProve"])
 
 

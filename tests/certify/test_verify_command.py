@@ -176,7 +176,7 @@ CASES: dict[str, tuple[Facts, str]] = {
     "scores": (FACTS, "erased images scored: 240"),
     "formal": (
         FORMAL,
-        "epsilon 1 and delta 0.01, only if there are convex losses; a noise whose seed",
+        "epsilon 1 and delta 0.01, only if there are losses with a positive semi-definite",
     ),
     "none": (FACTS, "formal: none"),
     "clock": (replace(FACTS, fenced_at=FACTS.fenced_at - 3600), "out of order"),

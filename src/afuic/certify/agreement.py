@@ -23,13 +23,11 @@ WAYS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("afuic-paper", "fcu", "federaser", "fedosd", "fedrecovery", "halimi", "lethe"), OVERWRITE),
     **dict.fromkeys(("maverick", "not", "puf", "rapid", "sifu", "wu"), OVERWRITE),
 }
-"""In which ways each method takes influence out; a method that is not here may have another."""
+"""In which ways each method takes influence out; there are no other methods."""
 TAKEN_OUT = frozenset({"subtracted", "overwritten", "restarted"})
 """Ways after which nothing of the erased is in the sum under their name."""
 STEPS_GO = frozenset({"subtracted", "restarted"})
 """Ways that can take the server's earlier steps along."""
-FORMAL = frozenset({"sifu"})
-"""Methods that state a bound, by options of the same names."""
 NOTICEABLE = 0.01
 """A norm that no rounding swallows."""
 
@@ -39,6 +37,7 @@ def contradictions(said: form.Predicate) -> Iterator[str]:
     yield from _of_the_request(said)
     yield from _of_the_models(said)
     yield from _of_the_removal(said)
+    yield from _of_what_stays(said)
     yield from _of_the_teachers(said)
     yield from _of_the_ledger(said)
     yield from _of_the_purge(said)
@@ -57,6 +56,8 @@ def _of_the_request(said: form.Predicate) -> Iterator[str]:
     scope, (role, _, name) = request.scope, request.asked_by.partition(":")
     if (place.number == 0) != (place.previous is None):
         yield "number 0, and it alone, has no previous one"
+    if place.record.links <= place.number:
+        yield "the record is shorter than the certificates in it"
     if not scope.whole == (scope.patients is None) == (scope.salted is None):
         yield "patients have a count and a salted digest, and a whole hospital has neither"
     if list(request.covers) != ordered(request.covers) or request.id in request.covers:
@@ -73,6 +74,8 @@ def _of_the_models(said: form.Predicate) -> Iterator[str]:
         yield "the released version does not follow the one before"
     if before.digest == after.digest and removal.how == "subtracted" and removal.norm > NOTICEABLE:
         yield "something was subtracted and the model is the same"
+    if said.request.scope.whole and removal.how == "subtracted" and removal.norm > 0 and not before.contributors.own:
+        yield "something was subtracted and nothing of the hospital was in the sum"
 
 
 def _of_the_removal(said: form.Predicate) -> Iterator[str]:
@@ -82,14 +85,26 @@ def _of_the_removal(said: form.Predicate) -> Iterator[str]:
         yield "another hospital is named"
     if list(removal.contributors) != [f"{scope.hospital}@{epoch}" for epoch in range(len(removal.contributors))]:
         yield "the erased are not the hospital's contributors so far, from epoch 0 on"
+    if scope.whole and not {*_named(said)} <= set(removal.contributors):
+        yield "the whole hospital was erased, and one of its contributors was not"
     if removal.how in TAKEN_OUT and set(removal.contributors) & {*said.ledger.direct(), *said.models.after.contributors.own}:
         yield "what was taken out is still in the sum"
-    if removal.how not in WAYS.get(said.method.name, {removal.how}):
+    if removal.how not in WAYS.get(said.method.name, ()):
         yield f"the method {said.method.name} never does what was done"
     if removal.how == "unlearned at the hospital" and scope.whole:
         yield "a whole hospital does not unlearn at itself"
     if removal.server_steps == "removed" and removal.how not in STEPS_GO:
         yield "the server's earlier steps cannot have been removed in this way"
+
+
+def _of_what_stays(said: form.Predicate) -> Iterator[str]:
+    removal, staying = said.evidence.procedural.removal, said.models.after.contributors
+    if (removal.others_median is None) != (removal.least_cosine is None):
+        yield "the others' median norm and the least cosine go together"
+    if removal.how != "subtracted" and removal.others_median is not None:
+        yield "nothing was subtracted, and something is set beside what stays"
+    if removal.how == "subtracted" and removal.others_median is None and (staying.own or staying.others):
+        yield "what was subtracted is not set beside what stays"
 
 
 def _of_the_teachers(said: form.Predicate) -> Iterator[str]:
@@ -133,6 +148,9 @@ def _of_the_books(said: form.Predicate) -> Iterator[str]:
     least = max((entry.names.others for entry in entries if entry.kind == "server"), default=0)
     if taught != set(after.taught_by.own) or least > after.taught_by.others:
         yield "the ledger has other teachers than the released model"
+    sure = [e.names for e in entries if e.kind == "server" and e.names.others in {0, after.taught_by.others}]
+    if len({(names.own, names.others) for names in sure}) < len(sure):
+        yield "the server's steps of the same teachers are in the ledger twice"
 
 
 def _of_the_purge(said: form.Predicate) -> Iterator[str]:
@@ -156,17 +174,19 @@ def _of_the_measures(said: form.Predicate) -> Iterator[str]:
         yield "the scores are another hospital's"
     if not isinstance(found.healing, str) and found.healing.steps == 0 and found.healing.gap_before != found.healing.gap_after:
         yield "no step was made and the gap changed"
+    if found.release != "none" and found.healing == "none":
+        yield "nothing was calibrated, and the release was judged"
 
 
 def _of_the_proof(said: form.Predicate) -> Iterator[str]:
     formal, options = said.evidence.formal, said.method.options
     if isinstance(formal, str):
         return
-    if said.method.name not in FORMAL or said.evidence.procedural.removal.how != "overwritten":
+    if said.method.name not in limits.RESTS_ON or said.evidence.procedural.removal.how != "overwritten":
         yield "this method gives no formal statement"
-    elif any(getattr(formal, name) != options.get(name) for name in ("epsilon", "delta", "sigma")):
+    elif any(repr(getattr(formal, name)) != repr(options.get(name)) for name in ("epsilon", "delta", "sigma")):
         yield "the formal statement has other numbers than the method's options"
-    if len(formal.rests_on) < 2 or formal.rests_on[-1] != limits.SEED:
+    elif formal.rests_on != limits.RESTS_ON[said.method.name]:
         yield "the formal statement hides what it rests on"
 
 

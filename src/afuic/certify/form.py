@@ -162,7 +162,7 @@ class Model(Part):
 
 
 class Models(Part):
-    """The model at the fence and the released one."""
+    """The last model before the release and the released one."""
 
     before: Model
     after: Model
@@ -282,7 +282,7 @@ class Formal(Part):
     kind: Literal["(epsilon, delta)-unlearning"]
     epsilon: Annotated[float, Field(gt=0)]
     delta: Annotated[float, Field(gt=0, lt=1)]
-    sigma: Annotated[float, Field(ge=0)] = Field(description="standard deviation of the noise on each parameter")
+    sigma: Annotated[float, Field(gt=0)] = Field(description="standard deviation of the noise on each parameter")
     rests_on: tuple[Text, ...] = Field(min_length=1)
 
 

@@ -5,7 +5,7 @@ Whoever verifies derives the same from the same facts: another word here is anot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from afuic.scores import AGAINST
@@ -34,6 +34,17 @@ SEED = (
     " does not hold towards the hospitals"
 )
 """What a formal statement of afuic's always rests on as well."""
+
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "sifu": (
+        "losses with a positive semi-definite quadratic form, so that a difference never grows while training goes on (a network's are"
+        " not)",
+        "the others' updates arriving as they would have without the client",
+        "ε ≤ 1, where the Gaussian mechanism's bound is proven",
+        SEED,
+    )
+}
+"""Methods that state a bound, by options of the same names, and all that the statement rests on."""
 
 
 def unreachable(stored: Iterable[str]) -> tuple[str, ...]:
