@@ -16,6 +16,8 @@ MISSING = [
     "NaN", "nan", "-nan", "NaT", "null", "NULL", "(null)", "[null]", "nil", "-", "--", "\u2013", "\u2014", "\u2212", "?", "??", ".", "...",
     "*", "/", "_", "unknown", "Unknown", "UNKNOWN ", "(unknown)", "unknown?", "unk", "not known", "not available", "Missing", "undefined",
     "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "\\N", "(blank)", "1.#IND", "\uff2e\uff21", "'nan'", '"None"', "unbekannt", "k.A.",
+    "#WERT!", "#NOM?", "#\u00a1VALOR!", "#NV", "#N/D", "#N/A N/A", "#CALC!", "\u201cNA\u201d", "\u00abnone\u00bb", "not given",
+    "not provided", "pd.NA", "np.nan",
 ]  # fmt: skip
 NAMES = [
     "0", "007", "p1", "nana", "Nanna", "noname", "N", "nv", "value", "name", "ref", "Unknown-1", "none of these", "x", "+", "a-", "1-1",
@@ -27,7 +29,7 @@ ALIKE = [
     ("100012", "1.00012E+05"), ("1234", "1 234"), ("1234", "1'234"), ("p7", "P7"), ("p7", "p007"), ("p-7", "p\u20137"), ("p-7", "p-07"),
     ("p 7", "p7"), ("p 7", "p  7"), ("p 7", "p\u00a07"), ("p7", "p\u200b7"), ("p7", "\u2060p7"), ("p7", "p\u00ad7"), ("Benign", "benign"),
     ("stra\u00dfe", "STRASSE"), ("M\u00fcller", "Mu\u0308ller"), ("M\u00fcller", "m\u00dcLLER"), ("O'Neil", "O\u2019Neil"), ("a\tb", "a b"),
-    ("Anna Berg", "ANNA  BERG"), ("\ufb01", "fi"), ("1.0", "1"),
+    ("Anna Berg", "ANNA  BERG"), ("\ufb01", "fi"), ("1.0", "1"), ("7", "'7"),
 ]  # fmt: skip
 DIFFERENT = [
     ("7", "70"), ("7", "-7"), ("7", "7.5"), ("1.05", "1.5"), ("p7", "p70"), ("p07", "p70"), ("1 11", "11 1"), ("1-11", "11-1"), ("a", "b"),
@@ -120,9 +122,11 @@ def test_ids_at_several_sites() -> None:
     ("headings", "column"),
     [
         (["Patient", "PATIENT", "patients", "patient_id", "Patient ID", "PatientID", "patient-nr", "pat_id", "subject", "Subject_ID", "pid",
-          "mrn", "case", "case_id", "lesion_id", "pateint", "patinet", "patien", "patienten-id", "patient\u200b"], "patient"),
-        (["Site", "sites", "site_id", "hospital", "Hospital", "centre", "center_id", "clinic", "institution"], "site"),
-        (["Split", "SPLIT", "splits", "split_name", "spilt", "set", "subset", "data_split", "partition", "is_test"], "split"),
+          "mrn", "case", "case_id", "lesion_id", "pateint", "patinet", "patien", "patienten-id", "patient\u200b",
+          "pt", "pt_id", "Pseudonym"], "patient"),
+        (["Site", "sites", "site_id", "hospital", "Hospital", "centre", "center_id", "clinic", "institution", "facility"], "site"),
+        (["Split", "SPLIT", "splits", "split_name", "spilt", "set", "subset", "data_split", "partition", "is_test",
+          "fold", "cv_fold"], "split"),
         (["Label", "labels", "class", "Diagnosis", "dx", "lable"], "label"),
         (["Image", "images", "file", "filename", "path", "image_path", "imgae"], "image"),
     ],

@@ -25,17 +25,20 @@ Place = Callable[[int], str]
 """Where entry i of a column is, in words."""
 
 _SPELT = frozenset(
-    ("\\n", "#name?", "#value!", "#ref!", "#num!", "#null!", "#div/0!", "#error!", "#getting_data", "(blank)", "[blank]", "<blank>",
-     "(empty)", "[empty]", "<empty>", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "1.#nan")
+    ("\\n", "#getting_data", "#n/an/a", "#n/d", "#nv", "#n/b", "(blank)", "[blank]", "<blank>", "(empty)", "[empty]", "<empty>", "1.#ind",
+     "-1.#ind", "1.#qnan", "-1.#qnan", "1.#nan", "pd.na", "np.nan", "numpy.nan")
 )  # fmt: skip
 _WORDS = frozenset(
     ("na", "n/a", "n.a", "n\\a", "nan", "nat", "none", "null", "nil", "nul", "unknown", "unk", "unkn", "notknown", "missing",
      "undefined", "undef", "notavailable", "notapplicable", "notspecified", "unspecified", "notrecorded", "unrecorded", "nodata",
+     "notgiven", "notprovided", "notreported", "notstated", "n/k",
      "k.a", "unbekannt", "inconnu", "inconnue", "desconocido", "sconosciuto", "onbekend")
 )  # fmt: skip
 """Words that name nobody and nothing, as people, spreadsheets, databases and pandas write them: in lower case, without blanks."""
 
-_AROUND = "<>()[]{}\"'#!?.,;:*_-/|+ "
+_AROUND = "<>()[]{}\"'#!?.,;:*_-/|+ \u201c\u201d\u201e\u201a\u00ab\u00bb\u2039\u203a"
+_CELL_ERROR = re.compile(r"#[^#\s]+[!?]")
+"""A spreadsheet's error in any language: ``#REF!``, ``#WERT!``, ``#NOM?``."""
 _BLANK = re.compile(r"(?<!\d) | (?!\d)")
 _GROUPED = re.compile(r"\d{1,3}([ '])\d{3}(\1\d{3})*")
 _WHOLE = re.compile(r"\+?(\d+)(?:[.,]0*)?")
@@ -54,14 +57,14 @@ def scope_of(text: str | None) -> Scope | None:
 def missing(text: str) -> bool:
     """Whether a text says that nothing is known: blank, punctuation alone, or one of the words for it."""
     word = _folded(text).replace(" ", "")
-    if word in _SPELT or word.strip(_AROUND) in _WORDS:
+    if word in _SPELT or word.strip(_AROUND) in _WORDS or _CELL_ERROR.fullmatch(word):
         return True
     return all(unicodedata.category(char)[0] in "PZ" for char in word)
 
 
 def likeness(text: str) -> str:
     """What two ways to write one name have in common: case, width, accents' coding, blanks, dashes, leading zeros and ``.0`` are gone."""
-    plain = _BLANK.sub("", _folded(text))
+    plain = _BLANK.sub("", _folded(text)).removeprefix("'")  # a spreadsheet's mark of a text
     if _GROUPED.fullmatch(plain):
         plain = re.sub(r"[ ']", "", plain)
     if whole := _WHOLE.fullmatch(plain):
@@ -176,11 +179,11 @@ def _plain(char: str) -> str:
 _ENDING = r"(s|ids?|no|nos|nr|nrs|num|number|numbers|nummer|code|codes|key|keys|name|names|identifier|uid|hash|pseudonym)?"
 _MEANT = {
     "patient": re.compile(
-        rf"(patient(en|in)?|pat|subject|subj|participant|person|proband|case|mrn|pid){_ENDING}|lesion(ids?|no|nr|number)"
+        rf"(patient(en|in)?|pat|pt|pseudonym|subject|subj|participant|person|proband|case|mrn|pid){_ENDING}|lesion(ids?|no|nr|number)"
     ),
-    "site": re.compile(rf"(site|hospital|centre|center|clinic|klinik|institution|institute){_ENDING}"),
+    "site": re.compile(rf"(site|hospital|facility|centre|center|clinic|klinik|institution|institute){_ENDING}"),
     "split": re.compile(
-        r"(data)?(split|subset|partition|phase)s?(name|type)?|(train|test)?set|(is)?(train|training|test)|traintest(split)?"
+        r"(data)?(split|subset|partition|phase)s?(name|type)?|(train|test)?set|(cv)?folds?|(is)?(train|training|test)|traintest(split)?"
     ),
     "label": re.compile(rf"(label|class|diagnosis|dx|target|category){_ENDING}"),
     "image": re.compile(rf"(image|img|picture|photo)(file|path)?{_ENDING}|(file|path|filepath){_ENDING}"),

@@ -188,8 +188,74 @@ class TestMissing:
         with pytest.raises(ManifestError, match="patient holds fractions"):
             import_manifest(as_npz(tmp_path, patient=[0.5] * N), tmp_path / "other.npz")
 
+    @pytest.mark.parametrize(("kind", "first"), [(np.float32, 2**24), (np.float16, 2**11), (np.float64, 2**53)])
+    def test_numbers_that_their_kind_cannot_tell_apart_are_refused(
+        self, entrance: Entrance, tmp_path: Path, kind: Any, first: int
+    ) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("a csv holds texts")
+        with pytest.raises(ManifestError, match="patient holds fractions, or numbers too large to be exact; save it as text"):
+            entrance(tmp_path, patient=np.array([first + k // 4 for k in range(N)]).astype(kind))
+
+
+class TestBytes:
+    """Texts that were saved as bytes."""
+
+    @pytest.mark.parametrize("column", ["patient", "site", "label"])
+    def test_are_read_as_utf8(self, entrance: Entrance, tmp_path: Path, column: str) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("a csv is text")
+        dataset = load(str(entrance(tmp_path, **{column: [value.encode() for value in spelt("M\u00fcller", "Weiss")]})))
+        found = {"patient": dataset.patient, "site": dataset.site, "label": np.array(dataset.class_names)}[column]
+        assert found is not None
+        assert set(found.tolist()) == {"M\u00fcller", "Weiss", "q", "r"}
+
+    @pytest.mark.parametrize("column", ["patient", "site", "label", "class_names", "licence"])
+    def test_of_another_encoding_are_refused(self, entrance: Entrance, tmp_path: Path, column: str) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("a csv is text")
+        with pytest.raises(ManifestError, match=r"holds bytes that are not UTF-8 .*; save it as text"):
+            entrance(tmp_path, **{"label": np.arange(N) % 2, column: ["M\u00fcller".encode("latin-1")] * N})
+
+    def test_name_classes_and_the_set(self, entrance: Entrance, tmp_path: Path) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("a csv is text")
+        given = {"class_names": [b"benign", b"malignant"], "licence": [b"CC BY"], "patient_scope": [b" global "]}
+        dataset = load(str(entrance(tmp_path, label=np.arange(N) % 2, **given)))
+        assert dataset.class_names == ("benign", "malignant")
+        assert (dataset.licence, dataset.patient_scope) == ("CC BY", "global")
+
+    def test_several_for_the_whole_set_are_refused(self, entrance: Entrance, tmp_path: Path) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("a csv has none")
+        with pytest.raises(ManifestError, match="licence holds 2 entries; it is of the whole set"):
+            entrance(tmp_path, licence=["CC BY", "CC0"])
+
+
+def test_lesions_are_patients_whatever_made_the_file(entrance: Entrance, tmp_path: Path) -> None:
+    if entrance is ENTRANCES["csv"]:
+        pytest.skip("a csv has none")
+    source = {"lesion_id": [f"p{k // 4}" for k in range(N)], "split": [0] * 32 + [2] * 8}
+    found = load(str(entrance(tmp_path, **source))).patient
+    assert found is not None
+    assert len(set(found.tolist())) == 10
+    with pytest.raises(ManifestError, match="in more than one split"):
+        by_hand(as_npz(tmp_path, lesion_id=[f"p{k % 4}" for k in range(N)], split=[0] * 32 + [2] * 8))
+
+
+def test_a_path_that_no_file_system_takes_is_a_missing_image(tmp_path: Path) -> None:
+    (tmp_path / "set.csv").write_text(f"image,label\n{'x' * 300}.png,a\n")
+    with pytest.raises(ManifestError, match="1 of 1 image files are missing"):
+        import_manifest(tmp_path / "set.csv", tmp_path / "out.npz")
+
 
 class TestLabels:
+    def test_negative_codes_are_refused(self, entrance: Entrance, tmp_path: Path) -> None:
+        if entrance is ENTRANCES["csv"]:
+            pytest.skip("in a csv a label is a name")
+        with pytest.raises(ManifestError, match=r"20 labels are negative, first -1 \(row 0\)"):
+            entrance(tmp_path, label=np.arange(N) % 2 - 1)
+
     @pytest.mark.parametrize("codes", [(10011, 20345), (1, 2), (1, 3), (7, 100000)])
     def test_codes_become_the_classes_names(self, entrance: Entrance, tmp_path: Path, codes: tuple[int, int]) -> None:
         dataset = load(str(entrance(tmp_path, label=[codes[k % 2] for k in range(N)])))
@@ -485,6 +551,7 @@ class TestLists:
     def test_ids_are_composed_and_trimmed(self, tmp_path: Path) -> None:
         assert self.listed(tmp_path, "\ufeffpatient,why\n Mu\u0308ller ,x\n7,y\n7,z\n") == ("M\u00fcller", "7")
         assert self.listed(tmp_path, "p1\n\np2\n") == ("p1", "p2")
+        assert self.listed(tmp_path, "patient\np1,\n") == ("p1",)
 
     @pytest.mark.parametrize("word", [w for w in WORDS if w.strip()])
     def test_a_word_for_missing_is_no_patient(self, tmp_path: Path, word: str) -> None:
@@ -509,6 +576,9 @@ class TestLists:
             ('p1\n"p2\n', "line 2"),
             ('p1\np"2\n', "line 2: 'p\"2' has a quote in it"),
             ("p1,p2\n", "several columns"),
+            ("p1\np2,p3\n", "line 2: it has more cells than the first line"),
+            ("patient\np1,p2\n", "line 2: it has more cells than the first line"),
+            ("patient,why\np1,x,p2\n", "line 2: it has more cells than the first line"),
             ("", "no patient in it"),
             ("patient\n", "no patient in it"),
             ("patient,why\n,x\n", "line 2: no id in it"),

@@ -249,7 +249,7 @@ class TestNpz:
             ({"images": np.zeros((0, 8, 8, 1), dtype=np.uint8), "labels": np.zeros(0, dtype=int)}, "no images"),
             ({"labels": np.arange(11) % 2}, "labels has shape"),
             ({"labels": np.full(12, 0.5)}, "must be integers"),
-            ({"labels": np.full(12, -1)}, "12 labels are not among"),
+            ({"labels": np.full(12, -1)}, "12 labels are negative, first -1"),
             ({"labels": np.arange(12) % 3, "class_names": np.array(["a", "b"])}, "4 labels are not among the 2 classes"),
             ({"split": np.full(12, 3)}, "split holds"),
             ({"site": np.array([""] + ["a"] * 11)}, "1 of 12 sites are blank or unknown, first row 0"),

@@ -252,6 +252,12 @@ class TestTransparency:
         assert found.pixels.tolist() == expected
         assert found.flattened
 
+    @pytest.mark.parametrize(("bits", "raster"), [(1, b"\0\x40"), (2, b"\0\x30"), (4, b"\0\x0f")])
+    def test_of_a_grey_of_few_bits(self, bits: int, raster: bytes, file: Any) -> None:
+        found = pictures.read(file(png(bits, 0, raster, (2, 1), (b"tRNS", bytes([0, 2**bits - 1])))))
+        assert found.flattened
+        assert not found.pixels.any()
+
     def test_of_a_gif(self, file: Any) -> None:
         image = Image.new("P", (2, 1), 0)
         image.putpalette([200, 200, 200, 1, 2, 3])
@@ -280,6 +286,12 @@ class TestPages:
     def test_pictures_one_after_the_other_are_refused(self, magic: bytes, file: Any) -> None:
         one = magic + b" 8 1 " + (b"" if magic == b"P4" else b"255 ") + b"\x50" * {b"P4": 1, b"P5": 8, b"P6": 24}[magic]
         assert pictures.read(file(one + b"\n")).pixels.shape[:2] == (1, 8)
+        refused(file(one + one), "several pictures")
+
+    @pytest.mark.parametrize("magic", [b"P1", b"P2", b"P3"])
+    def test_pictures_written_as_numbers_one_after_the_other_are_refused(self, magic: bytes, file: Any) -> None:
+        one = magic + b" 2 1 " + (b"" if magic == b"P1" else b"255 ") + b"1 " * (6 if magic == b"P3" else 2)
+        assert pictures.read(file(one + b"\n")).pixels.shape[:2] == (1, 2)
         refused(file(one + one), "several pictures")
 
     def test_one_page_of_a_format_that_can_hold_several_is_read(self, file: Any) -> None:

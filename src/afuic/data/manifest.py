@@ -8,6 +8,7 @@ names them; one that looks like a column that is read is refused.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from afuic.data.npz import (
     COLUMNS,
     classes,
     named_labels,
+    owners,
     patient_scope,
     patients,
     read_arrays,
@@ -233,18 +235,16 @@ def _from_npz(path: Path, size: int, scope: Scope | None, ignore: Collection[str
     names, labels = classes(arrays, path)
     scope = scope or patient_scope(arrays, path) or "site"
     site = sites(strings(arrays, "site", path), where, row)
-    who = strings(arrays, "patient", path)
-    who = strings(arrays, "lesion_id", path) if who is None else who
     columns = {name: strings({name: arrays[name]}, name, path) for name in ignored if _one_each(arrays[name], labels)}
     read = _Source(
         images=images,
         labels=labels,
         class_names=names,
         site=site,
-        patient=patients(who, site, scope, where, row),
+        patient=patients(owners(arrays, path), site, scope, where, row),
         scope=scope,
         given=_given(strings(arrays, "split", path), path),
-        licence=text(arrays, "licence") or "unknown",
+        licence=text(arrays, "licence", path) or "unknown",
         original=images.shape[1:3],
         place=row,
         ignored=ignored,
@@ -303,7 +303,7 @@ def _given(values: Strings | None, path: Path) -> Bytes | None:
 
 
 def _check_files(files: list[Path], cells: Sequence[str], path: Path) -> None:
-    missing = [cell for file, cell in zip(files, cells, strict=True) if not file.is_file()]
+    missing = [cell for file, cell in zip(files, cells, strict=True) if not os.path.isfile(file)]
     if missing:
         raise ManifestError(
             f"{path}: {len(missing)} of {len(files)} image files are missing, first {', '.join(map(repr, missing[:3]))}; paths are "

@@ -22,13 +22,15 @@ from afuic.data.files import replacing
 from afuic.data.registry import Entry
 from afuic.errors import ConfigError, DataError, ManifestError
 from afuic.identity import Place, Scope, filled, ignored_columns, names, scope_of
+from afuic.text import normal
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 COLUMNS = {
     "images": "image", "labels": "label", "site": "site", "patient": "patient", "lesion_id": "patient", "split": "split",
 } | {name: name for name in ("class_names", "name", "licence", "source", "patient_scope")}  # fmt: skip
 """The arrays that are read, and as what."""
-LARGEST_EXACT = 2**53
+LARGEST_EXACT = 53
+"""Bits of a whole number that every step up to here keeps; float32 keeps 24 and float16 11, so that ids above become one another."""
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -56,15 +58,15 @@ def read_dataset(path: Path) -> Dataset:
     site = sites(strings(arrays, "site", path), str(path), row)
     scope = patient_scope(arrays, path) or "site"
     dataset = Dataset(
-        name=text(arrays, "name") or path.stem,
+        name=text(arrays, "name", path) or path.stem,
         images=with_channels(arrays["images"]),
         labels=labels,
         split=_codes(arrays["split"], path),
         site=site,
-        patient=patients(strings(arrays, "patient", path), site, scope, str(path), row),
+        patient=patients(owners(arrays, path), site, scope, str(path), row),
         class_names=named,
-        licence=text(arrays, "licence") or "unknown",
-        source=text(arrays, "source") or str(path),
+        licence=text(arrays, "licence", path) or "unknown",
+        source=text(arrays, "source", path) or str(path),
         patient_scope=scope,
     )
     return check(dataset, str(path))
@@ -131,24 +133,38 @@ def _one_each(values: npt.NDArray[Any], what: str, path: Path) -> npt.NDArray[An
 
 
 def strings(arrays: Arrays, name: str, path: Path) -> Strings | None:
-    """An array as strings, or None where there is none; whole numbers are written as such, NaN as nothing."""
+    """An array as strings, or None where there is none: bytes are UTF-8, whole numbers are written as such, NaN as nothing."""
     if name not in arrays:
         return None
     values = arrays[name].reshape(-1)
     if values.dtype.kind == "f":
         return _of_floats(values, name, path)
-    if values.dtype.kind not in "USiu":
+    if values.dtype.kind == "S":
+        return _of_bytes(values, name, path)
+    if values.dtype.kind not in "Uiu":
         raise ManifestError(f"{path}: {name} holds {values.dtype}; save texts or whole numbers")
     return values.astype(np.str_)
 
 
 def _of_floats(values: npt.NDArray[Any], name: str, path: Path) -> Strings:
     """Numbers that a table with gaps has made floating-point: 7.0 is 7 again."""
-    known = ~np.isnan(values)
-    if (np.abs(values[known]) >= LARGEST_EXACT).any() or (values[known] != np.rint(values[known])).any():
+    known, exact = ~np.isnan(values), 2 ** min(np.finfo(values.dtype).nmant + 1, LARGEST_EXACT)
+    if (np.abs(values[known]) >= exact).any() or (values[known] != np.rint(values[known])).any():
         raise ManifestError(f"{path}: {name} holds fractions, or numbers too large to be exact; save it as text")
     out: Strings = np.where(known, np.where(known, values, 0).astype(np.int64).astype(np.str_), "")
     return out
+
+
+def _of_bytes(values: npt.NDArray[Any], name: str, path: Path) -> Strings:
+    try:
+        return np.array([value.decode() for value in values.tolist()], dtype=np.str_)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: {name} holds bytes that are not UTF-8 ({error}); save it as text") from None
+
+
+def owners(arrays: Arrays, path: Path) -> Strings | None:
+    """The patients' ids as the file has them, in ``patient`` or else in ``lesion_id``."""
+    return strings(arrays, "patient" if "patient" in arrays else "lesion_id", path)
 
 
 def row(number: int) -> str:
@@ -175,26 +191,42 @@ def patients(values: Strings | None, site: Strings | None, scope: Scope, where: 
 def patient_scope(arrays: Arrays, path: Path) -> Scope | None:
     """What the file declares of its patients' ids, if anything."""
     try:
-        return scope_of(text(arrays, "patient_scope")) if "patient_scope" in arrays else None
+        return scope_of(text(arrays, "patient_scope", path)) if "patient_scope" in arrays else None
     except ConfigError as error:
         raise ManifestError(f"{path}: {error}") from None
 
 
-def text(arrays: Arrays, name: str) -> str:
-    """A single string, empty where there is none."""
-    return str(arrays[name]) if name in arrays and arrays[name].ndim == 0 else ""
+def text(arrays: Arrays, name: str, path: Path) -> str:
+    """A single string in its normal form, empty where there is none; ManifestError where there are several."""
+    found = strings(arrays, name, path)
+    if found is None:
+        return ""
+    if len(found) != 1:
+        raise ManifestError(f"{path}: {name} holds {len(found)} entries; it is of the whole set, so save a single text")
+    return normal(str(found[0]))
 
 
 def classes(arrays: Arrays, path: Path) -> tuple[tuple[str, ...], Ints]:
     """The classes' names and each image's class. Without ``class_names`` the labels that occur, codes or words, are the classes."""
-    labels, where = arrays["labels"], str(path)
-    known = check_classes([str(name) for name in arrays["class_names"].reshape(-1)], where) if "class_names" in arrays else None
-    if labels.dtype.kind in "US":
-        return named_labels(_one_each(labels, "labels", path).astype(np.str_).tolist(), where, row, known)
-    numbers = whole_numbers(labels, "labels", path)
-    if known is not None or (numbers < 0).any():
-        return known or (), numbers
-    return named_labels(list(map(str, numbers.tolist())), where, row)
+    labels, where = _one_each(arrays["labels"], "labels", path), str(path)
+    given = strings(arrays, "class_names", path)
+    known = None if given is None else check_classes(given.tolist(), where)
+    if labels.dtype.kind not in "US":
+        labels = whole_numbers(labels, "labels", path)
+        if known is not None:
+            return known, labels
+        _check_codes(labels, where)
+    found = strings({"labels": labels}, "labels", path)
+    return named_labels([] if found is None else found.tolist(), where, row, known)
+
+
+def _check_codes(labels: Ints, where: str) -> None:
+    below = np.flatnonzero(labels < 0)
+    if below.size:
+        raise ManifestError(
+            f"{where}: {below.size} labels are negative, first {labels[below[0]]} ({row(int(below[0]))}); leave such images out, or give "
+            f"their class a code from 0"
+        )
 
 
 def named_labels(

@@ -89,11 +89,14 @@ def _check_pages(image: ImageFile, head: bytes) -> None:
 
 
 def _follows(image: ImageFile, head: bytes) -> bool:
-    """Whether another picture follows the raster of a binary PNM file."""
+    """Whether another picture follows the raster of a PNM file."""
+    start = image.tile[0][2]
+    if head[:2] in {b"P1", b"P2", b"P3"}:
+        return re.search(rb"\sP[1-7]\s", head[start:]) is not None
     if head[:2] not in {b"P4", b"P5", b"P6"}:
         return False
     row = -(-image.width // 8) if head[:2] == b"P4" else image.width * len(image.getbands())
-    return re.match(rb"\s*P[1-7]\s", head[image.tile[0][2] + row * image.height :]) is not None
+    return re.match(rb"\s*P[1-7]\s", head[start + row * image.height :]) is not None
 
 
 def _flat(image: Image.Image) -> Picture:
@@ -119,8 +122,12 @@ def _eight(_image: ImageFile, _head: bytes) -> int:
     return 8
 
 
-def _png(_image: ImageFile, head: bytes) -> int:
-    return head[24]
+def _png(image: ImageFile, head: bytes) -> int:
+    """From the header. A transparent grey of 2 or 4 bits comes as it is in the file, beside samples that Pillow has brought to 8."""
+    bits, transparent = head[24], image.info.get("transparency")
+    if image.mode == "L" and bits in {2, 4} and isinstance(transparent, int):
+        image.info["transparency"] = transparent * 255 // (2**bits - 1)
+    return bits
 
 
 def _jpeg(_image: ImageFile, head: bytes) -> int:

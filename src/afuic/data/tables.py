@@ -68,6 +68,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     rows = _rows(path)
     header = [normal(cell) for cell in rows[0][1]] if rows else []
     _check_separator(path, header)
+    _check_width(path, rows, len(header))
     if PATIENT not in header and len(header) > 1:
         raise ManifestError(f"{path}: several columns, and none is headed {PATIENT!r}; head the one with the ids so")
     if PATIENT in header:
@@ -155,6 +156,13 @@ def _check_quotes(
                 raise ManifestError(
                     f"{path}: line {rows[row + 1][0]}: {name} is {quoted(cell)}, with a quote in it; correct it"
                 )
+
+
+def _check_width(path: Path, rows: list[tuple[int, list[str]]], columns: int) -> None:
+    """A cell beyond the first line's would be an id that nobody reads."""
+    for line, cells in rows:
+        if any(cells[columns:]):
+            raise ManifestError(f"{path}, line {line}: it has more cells than the first line; write one id a line")
 
 
 def _listed(known: Sequence[str], required: Sequence[str]) -> str:
