@@ -165,6 +165,48 @@ def test_text_that_is_none_is_named(copied: Path) -> None:
     assert any("requests" in fault for fault in edit(copied, "UPDATE requests SET notes = '{' WHERE id = 'r-1'"))
 
 
+@pytest.mark.parametrize("value", ["[" * 100_000, "NaN", "{", '{"a":1,"a":2}'])
+def test_a_row_that_no_parser_survives_is_named(value: str, copied: Path) -> None:
+    assert any("requests cannot be read" in fault for fault in edit(copied, "UPDATE requests SET notes = ?", value))
+    with closing(Book.open(None, copied, write=True)) as book:
+        assert "requests cannot be read" in (book.standstill() or "")
+        with pytest.raises(StoreError, match="a row holds what is none of ours"):
+            book.status()
+
+
+def test_a_link_that_no_parser_survives_is_named(copied: Path) -> None:
+    found = edit(copied, "UPDATE chain SET content = ? WHERE number = 5", "[" * 100_000)
+    assert "link 5 is not what was written" in found
+
+
+@pytest.mark.parametrize("table", sorted(schema.metadata.tables.keys() - {"federation"}))
+def test_a_table_that_is_gone_is_named(table: str, copied: Path) -> None:
+    with closing(sqlite3.connect(copied / "afuic.db")) as connection:
+        connection.execute(f"DROP TABLE {table}")
+        connection.commit()
+    with closing(Book.open(None, copied)) as book:
+        assert book.faults() == [f"the table {table} is missing"]
+
+
+def test_a_view_in_a_tables_place_is_named(copied: Path) -> None:
+    with closing(sqlite3.connect(copied / "afuic.db")) as connection:
+        connection.executescript("ALTER TABLE audit RENAME TO other; CREATE VIEW audit AS SELECT * FROM other")
+    with closing(Book.open(None, copied)) as book:
+        assert book.faults() == ["the table audit is missing"]
+
+
+def test_a_trigger_that_would_change_rows_to_come_is_named(place: Place) -> None:
+    body = "BEGIN DELETE FROM audit WHERE id = new.id; END"
+    with closing(place.create()) as book:
+        assert book.faults() == []
+        with book._database._writing(None) as connection:
+            if place.url is None:
+                connection.execute(text(f"CREATE TRIGGER forgets AFTER INSERT ON audit {body}"))
+            else:
+                connection.execute(text("CREATE RULE forgets AS ON INSERT TO audit DO INSTEAD NOTHING"))
+        assert book.faults() == ["the trigger forgets, which is none of afuic's, is on the table audit; drop it"]
+
+
 def test_check_names_the_row(copied: Path) -> None:
     edit(copied, "UPDATE requests SET reason = 'another' WHERE id = 'r-1'")
     with (

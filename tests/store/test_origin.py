@@ -188,3 +188,32 @@ def test_a_mark_that_says_making_hides_no_models(tmp_path: Path) -> None:
     write_json(place.folder / "store.json", {"mark": "x", "making": True})
     with pytest.raises(StoreError, match="nothing is begun anew"):
         place.create()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "5",
+        '{"what": "another"}',
+        '{"what": []}',
+        '{"what": "head", "restored": 0, "links": 1e300, "head": "x"}',
+        '{"what": "head", "restored": true, "links": 1, "head": "x"}',
+        '{"what": "head", "restored": 0, "links": -1, "head": "x"}',
+        '{"what": "head", "restored": 0, "links": 9007199254740993, "head": "x"}',
+        '{"what": "heard", "requests": "r-1"}',
+        '{"what": "heard", "requests": [1]}',
+        '{"what": "asked", "request": "r-1", "client": {}, "patients": null, "salted": null, "who": "", "key": "", "asked_at": 1}',
+        '{"what": "asked", "request": "r-1", "client": "a", "patients": [], "salted": null, "who": "", "key": "", "asked_at": 1}',
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_no_witness_writes_is_named(line: str, tmp_path: Path) -> None:
+    Book.create(None, tmp_path / "store", "tests", "sha256:agreed", vector(0, 0), witness=tmp_path / "witness").close()
+    file = tmp_path / "witness" / "witness.jsonl"
+    file.write_text(f"{file.read_text()}{line}\n")
+    with (
+        closing(Book.open(None, tmp_path / "store", witness=tmp_path / "witness")) as book,
+        pytest.raises(StoreError, match="no line of a witness"),
+    ):
+        book.set_back()

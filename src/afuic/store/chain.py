@@ -15,15 +15,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Delete, Engine, Insert, RowMapping, Table, Update, event, insert, select, text
+from sqlalchemy import Connection, Delete, Engine, Insert, RowMapping, Table, Update, event, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from afuic.document import parse_json
 from afuic.store import schema
 from afuic.store.rows import NOTHING, Head
+from afuic.text import shown
 
 LOCK_KEY = 0x636861696E
 PAGE = 1000
 MODEL = re.compile(r'"\$params":\s*"(sha256:[0-9a-f]{64})"')
+
+TRIGGERS = {
+    "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": (
+        "SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE NOT tgisinternal "
+        "AND relnamespace = current_schema()::regnamespace "
+        "UNION ALL SELECT rulename, tablename FROM pg_rules WHERE schemaname = current_schema()"
+    ),
+}
 
 Key = tuple[str, str]
 """A table's name and a row's primary key as JSON."""
@@ -97,11 +108,23 @@ def holds(connection: Connection, known: Head) -> bool:
 
 
 def faults(connection: Connection) -> Iterator[str]:
-    """Every place where the tables are not what was written through this program, in words; first the links, then the rows."""
+    """Every place where the tables are not what was written through this program, in words: what is no table, the links, the rows."""
+    missing = sorted(schema.metadata.tables.keys() - inspect(connection).get_table_names())
+    if missing:
+        yield from (f"the table {name} is missing" for name in missing)
+        return
+    yield from _triggers(connection)
     expected, broken = _expected(connection)
     yield from broken
     yield from _differences(connection, expected)
     yield from _misuses(connection)
+
+
+def _triggers(connection: Connection) -> Iterator[str]:
+    """Whatever would change rows by itself, so that the links to come would say that it was right."""
+    for name, table in connection.execute(text(TRIGGERS[connection.dialect.name])):
+        if table in schema.metadata.tables:
+            yield f"the trigger {shown(name)}, which is none of afuic's, is on the table {table}; drop it"
 
 
 def kept(connection: Connection, tables: Iterable[Table]) -> dict[Key, str]:
@@ -156,7 +179,7 @@ def _expected(connection: Connection) -> tuple[dict[Key, str], list[str]]:
     for link in connection.execute(query):
         wrong = _wrong(last, link)
         try:
-            said = json.loads(link.content)
+            said = parse_json(link.content)
             if "anew" in said:
                 expected, broken = {}, []
             _take(expected, said["rows"])

@@ -15,7 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from afuic.errors import StoreError
+from afuic.document import parse_json
+from afuic.errors import JsonError, StoreError
 from afuic.store import chain, schema
 from afuic.store.files import holding
 
@@ -182,6 +183,8 @@ class Database:
             yield
         except DBAPIError as error:
             raise StoreError(f"{self.name}: {_reason(error)}") from error
+        except JsonError as error:
+            raise StoreError(f"{self.name}: a row holds what is none of ours ({error}); {RESTORE}") from error
         except SQLAlchemyError as error:
             raise StoreError(f"{self.name}: cannot be used ({' '.join(str(error).split())})") from error
 
@@ -218,7 +221,7 @@ def _reason(error: DBAPIError) -> str:
 
 def _sqlite(url: URL) -> Engine:
     """Durable at each commit. Transactions begin when told to, and writing ones at once, so that none has to be given up half-way."""
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    engine = create_engine(url, connect_args={"check_same_thread": False}, json_deserializer=parse_json)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:
@@ -236,7 +239,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgresql(url: URL) -> Engine:
     """Durable at each commit, whatever the server's own default is."""
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=True, json_deserializer=parse_json)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: Any) -> None:

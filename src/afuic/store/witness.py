@@ -22,6 +22,9 @@ from afuic.store.files import holding, sync_folder, writing
 from afuic.store.rows import NOTHING, Command, Head, Watermark
 
 FILE = "witness.jsonl"
+KINDS = frozenset({"begun", "asked", "withdrawn", "certified", "head", "heard", "again"})
+COUNTS, TEXTS = ("restored", "links"), ("store", "head", "request", "digest", "client", "who", "key")
+LARGEST = 2**53
 ASKED = ("client", "patients", "salted", "who", "key", "asked_at")
 REASON = "asked again after the store was restored"
 
@@ -51,7 +54,9 @@ class Witnessed:
         )
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """One line more."""
+        """One line more; ValueError where it is of another form."""
+        if not _formed(line):
+            raise ValueError("no line of a witness")
         self.store = line.get("store", self.store)
         if "links" in line and (line["restored"], line["links"]) >= (self.restored, self.head.links):
             self.restored, self.head = int(line["restored"]), Head(int(line["links"]), str(line["head"]))
@@ -113,6 +118,19 @@ class Witness:
             ) from None
 
 
+def _formed(line: Mapping[str, Any]) -> bool:
+    """Whether each part of a line is of its kind; what is not there is left to whoever needs it."""
+    counts, requests = (line.get(name, 0) for name in COUNTS), line.get("requests", [])
+    return (
+        line["what"] in KINDS
+        and all(type(count) is int and 0 <= count < LARGEST for count in counts)
+        and isinstance(requests, list)
+        and all(isinstance(text, str) for text in (*requests, *(line.get(name, "") for name in TEXTS)))
+        and isinstance(line.get("asked_at", 0.0), int | float)
+        and (line.get("patients") is None or type(line["patients"]) is int)
+    )
+
+
 def asked(command: Command) -> dict[str, Any]:
     """The line of a command that has been acknowledged."""
     if command.kind != "erase":
@@ -138,4 +156,4 @@ def sealed(store: str, mark: Watermark) -> Watermark:
 
 def genuine(store: str, mark: Watermark) -> bool:
     """Whether this store once said so."""
-    return hmac.compare_digest(sealed(store, mark).seal, mark.seal)
+    return hmac.compare_digest(sealed(store, mark).seal.encode(), mark.seal.encode())
