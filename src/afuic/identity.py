@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Literal, get_args
 
 from afuic.errors import ConfigError, ManifestError
-from afuic.text import HIDDEN, hidden, normal, shown
+from afuic.text import hidden, normal, shown, unseen
 
 Scope = Literal["site", "global"]
 """Whether a patient's number means the same person at every site of a set."""
@@ -167,7 +167,7 @@ def _plain(char: str) -> str:
     kind = unicodedata.category(char)
     if kind == "Zs" or char.isspace():
         return " "
-    if kind in HIDDEN:
+    if unseen(char):
         return ""
     if kind == "Nd":
         return str(unicodedata.decimal(char))

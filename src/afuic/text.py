@@ -15,17 +15,24 @@ ANOTHER = "another hospital"
 """Instead of a name that the reader may not learn."""
 HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 """Unicode's general categories of characters that nobody sees: controls, format characters, line and paragraph separators, surrogates."""
+BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
+"""Characters of other categories that nobody sees: fillers, blank patterns, variation selectors, and what Unicode has readers ignore."""
 HIDDEN_CLASS = (
-    r"\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064"
-    r"\u2066-\u206f\ufeff\ufff9-\ufffb"
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160\u17b4-\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
 )
 """The same for a class of a regular expression in a published schema, as far as every language writes it alike: the basic plane's."""
+
+
+def unseen(char: str) -> bool:
+    """Whether nobody sees this character, and it is no ordinary blank."""
+    return unicodedata.category(char) in HIDDEN or BLANK.match(char) is not None
 
 
 def hidden(text: str) -> str | None:
     """The first character of ``text`` that nobody sees, by code point, name and place (from 1); None where there is none."""
     for place, char in enumerate(text, 1):
-        if unicodedata.category(char) in HIDDEN:
+        if unseen(char):
             name = unicodedata.name(char, "")
             return f"U+{ord(char):04X}{f' ({name})' if name else ''} at character {place}"
     return None
@@ -50,7 +57,7 @@ def shown(text: str, keep: str = "") -> str:
     """
     if text.isprintable() and text.isascii():
         return text
-    return "".join(_escape(char) if unicodedata.category(char) in HIDDEN and char not in keep else char for char in text)
+    return "".join(_escape(char) if unseen(char) and char not in keep else char for char in text)
 
 
 def on_page(value: Any) -> Any:
@@ -88,6 +95,6 @@ def _escape(char: str) -> str:
 
 
 def unnamed(text: str, names: Iterable[str], instead: str = ANOTHER) -> str:
-    """``text`` with ``instead`` where one of ``names`` stands as a word of its own: for a reader who may not learn them."""
+    """``text`` with ``instead`` where one of ``names`` stands as a word, in capitals or not: for a reader who may not learn them."""
     words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda _: instead, text) if words else text
+    return re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", lambda _: instead, text, flags=re.IGNORECASE) if words else text

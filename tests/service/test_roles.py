@@ -97,6 +97,13 @@ def test_a_note_names_no_other_hospital_to_a_hospital(trained: Service):
         assert "hospital-2" not in trained.get("hospital-1", path).text
 
 
+def test_a_reason_names_no_other_hospital_to_a_hospital(trained: Service):
+    own = trained.ask("operator", reason="hospital-2 and HOSPITAL-3 left as well").json()["id"]
+    assert trained.get("auditor", f"requests/{own}").json()["reason"] == "hospital-2 and HOSPITAL-3 left as well"
+    for path in ("requests", f"requests/{own}"):
+        assert "another hospital and another hospital left as well" in trained.get("hospital-1", path).text
+
+
 def test_why_there_is_no_certificate_is_for_the_operators(trained: Service):
     own = trained.ask("hospital-1").json()["id"]
     trained.driver.take_back()

@@ -66,7 +66,7 @@ def fenced(hospital: str, rows: Iterable[RequestRow]) -> bool:
 
 
 def told(caller: Caller, row: RequestRow, hospitals: Iterable[str]) -> RequestRow:
-    """The request as the caller may read it: in the notes and reasons that a hospital reads no other hospital is named."""
+    """The request as the caller may read it: in whatever sentence a hospital reads no other hospital is named."""
     if caller.role != "hospital":
         return row
     others = {name for name in hospitals if name != caller.hospital}
@@ -74,7 +74,7 @@ def told(caller: Caller, row: RequestRow, hospitals: Iterable[str]) -> RequestRo
     held = None if row.uncertified is None else UNCERTIFIED
     notes = tuple(unnamed(note, others) for note in row.notes)
     beside = None if row.beside is None else {k: v for k, v in row.beside.items() if k not in {"cosines", "against"}}
-    return replace(row, notes=notes, history=history, uncertified=held, beside=beside)
+    return replace(row, reason=unnamed(row.reason, others), notes=notes, history=history, uncertified=held, beside=beside)
 
 
 def lineage(caller: Caller, row: VersionRow, rows: Iterable[RequestRow]) -> VersionRow:
