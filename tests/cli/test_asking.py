@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import tomli_w
 import torch
 from safetensors import safe_open
 
-from afuic.cli import asking, finding
+from afuic.cli import asking, finding, telling
 from afuic.config import Config
 from afuic.data.dataset import TRAIN, VAL, Dataset
 from afuic.data.npz import write_dataset
@@ -28,6 +29,7 @@ from afuic.engines.hospital import withdrawals
 from afuic.errors import ConfigError, ServiceError
 from afuic.params import digest
 from afuic.settings import Images, Site, load
+from afuic.store.rows import RequestRow
 from tests.service.process import Running, authority, running
 
 pytestmark = pytest.mark.deployment
@@ -360,3 +362,10 @@ def test_the_audit_is_told_and_exported_whole(service: Running, afuic_cli: Any, 
     assert len(rows) >= 4
     assert [row["id"] for row in rows] == sorted({row["id"] for row in rows})
     assert {"at", "who", "role", "action", "subject", "outcome"} <= set(rows[0])
+
+
+def test_what_the_version_before_is_changes_with_the_release() -> None:
+    row = RequestRow("r-1", "hospital-1", None, None, "why", "operator:o", 1.0, "healing", version_before=3)
+    assert "asked at version 3 of the model" in telling.request(row)
+    released = replace(row, version_before=6, released_version=7, released_at=2.0)
+    assert "the last before its release was version 6 of the model" in telling.request(released)

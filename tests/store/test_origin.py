@@ -217,3 +217,17 @@ def test_a_line_that_no_witness_writes_is_named(line: str, tmp_path: Path) -> No
         pytest.raises(StoreError, match="no line of a witness"),
     ):
         book.set_back()
+
+
+def test_a_witness_that_is_lost_is_begun_anew_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = (None, tmp_path / "store")
+    Book.create(*place, "tests", "sha256:agreed", vector(0, 0), witness=tmp_path / "witness").close()
+    with closing(Book.open(*place, write=True, witness=tmp_path / "witness")) as book:
+        assert book.standstill() is None
+        assert book.audited() == []
+        shutil.rmtree(tmp_path / "witness")
+        assert [book.standstill(), book.standstill()] == [None, None]
+        assert [(row.action, row.subject) for row in book.audited()] == [
+            ("begin witness", str(tmp_path / "witness/witness.jsonl"))
+        ]
+    assert "whether that was set back, only hospitals can tell" in caplog.text

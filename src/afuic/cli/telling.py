@@ -80,7 +80,8 @@ def request(row: RequestRow) -> list[str]:
     if row.salted:
         lines.append(f"digest of the patients' ids: {row.salted}")
     if row.version_before is not None:
-        lines.append(f"asked at version {row.version_before} of the model")
+        moment = "asked at" if row.released_version is None else "the last before its release was"
+        lines.append(f"{moment} version {row.version_before} of the model")
     if row.released_version is not None:
         lines.append(f"from version {row.released_version} on the model is without these data ({when(row.released_at)})")
     lines += _judged(row)

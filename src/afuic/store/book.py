@@ -6,6 +6,7 @@ process then. What is half-done when a process is killed is undone when the next
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ BLOBS = "blobs"
 PAGE = 100
 HANDFUL = 16
 RECONCILE = "'afuic deploy reconcile' (docs/deployment/operate.md)"
+
+log = logging.getLogger("afuic.store")
 
 Traces = Callable[[Sequence[bytes]], Iterable[str]]
 
@@ -369,6 +372,7 @@ class Book(Views):
             return f"the record does not fit: {'; '.join(broken)}: changed from outside of afuic; {RESTORE}, or see {RECONCILE}"
         if behind := self.set_back():
             return f"the store is behind what it was: {'; '.join(behind)}; it was set back to an older copy, see {RECONCILE}"
+        self._miss_witness()
         with self._database.reading() as connection:
             commands = [asked(command) for command in asking.all_of(connection)]
             certificates = reading.certificates(connection)
@@ -376,6 +380,13 @@ class Book(Views):
         self.testify(*commands, *issued)
         self.testify()
         return None
+
+    def _miss_witness(self) -> None:
+        """Say where the witness of a store that is not new knows nothing: whether the store was set back cannot be told then."""
+        if self._witness is not None and self._witness.read().store is None:
+            said = "knew nothing and begins with what the store says now: whether that was set back, only hospitals can tell"
+            log.warning("%s: %s", self._witness.path, said)
+            self.audit(time.time(), "afuic", "server", "begin witness", str(self._witness.path), said)
 
     def reconcile(self, waived: Mapping[str, str], accept: str | None, unnamed: bool, at: float) -> list[str]:
         """Put right what ``standstill`` complains of, and say what was done; nothing is done where anything of it cannot be.
