@@ -102,6 +102,10 @@ class Data(Section):
     trigger: Trigger | None = None
 
 
+SMALL = (16, 64)
+"""From how many to how many pixels a side ``gn-small`` takes."""
+
+
 class Model(Section):
     """``gn-small``, ``resnet18``, ``densenet121`` (both MONAI) or ``module:function`` returning an ``nn.Module``."""
 

@@ -63,7 +63,7 @@ def test_the_command_that_import_prints_can_be_planned_as_printed(afuic_cli, man
 def test_import_says_what_it_made_of_the_columns(afuic_cli, tmp_path):
     arrays = {"images": np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8), "labels": np.arange(60) % 2}
     arrays |= {"site": np.array(["north", "south"] * 30), "patient": np.arange(60) // 4, "age": np.arange(60)}
-    arrays |= {"fold": np.array(["train", "test"] * 30), "class_names": np.array(["a", "b", "c"])}
+    arrays |= {"usage": np.array(["train", "test"] * 30), "class_names": np.array(["a", "b", "c"])}
     arrays["patient"] = np.where(arrays["patient"] == 3, "None", arrays["patient"].astype(str))
     np.savez(tmp_path / "in.npz", **arrays)
     code, text = afuic_cli("data", "import", tmp_path / "in.npz", "--out", tmp_path / "out.npz")
@@ -73,7 +73,7 @@ def test_import_says_what_it_made_of_the_columns(afuic_cli, tmp_path):
         "14 patients' ids occur at several sites and are taken for another person at each; --patient-scope global takes them for one",
         "images of unknown patients: 4, each taken for a patient of its own",
         "classes without an image: c",
-        "not read: age, fold",
+        "not read: age, usage",
         "fold says train or test and was not used; head it split if it is the set's own division",
     ):
         assert line in text.splitlines()

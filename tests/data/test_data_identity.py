@@ -512,7 +512,7 @@ class TestWriting:
         for name, value in vars(first).items():
             assert np.array_equal(getattr(again, name), value)
 
-    @pytest.mark.parametrize("size", [16, 28, 64])
+    @pytest.mark.parametrize(("size", "run"), [(8, 16), (16, 16), (28, 28), (64, 64), (128, 64)])
     @pytest.mark.parametrize(
         "given",
         [
@@ -525,16 +525,27 @@ class TestWriting:
         ],
     )
     @pytest.mark.parametrize("name", ["out.npz", "my own set.npz", "12.npz"])
-    def test_the_settings_for_a_run_can_be_planned(self, tmp_path: Path, size: int, given: dict[str, Any], name: str) -> None:
+    def test_the_settings_for_a_run_can_be_planned(
+        self, tmp_path: Path, size: int, run: int, given: dict[str, Any], name: str
+    ) -> None:
         report = import_manifest(as_npz(tmp_path, **given), tmp_path / name, size=size)
         chosen = settings.load(None, report.run)
         assert chosen.data.name == str(tmp_path / name)
-        assert chosen.data.size == size
-        federation = federate(load(chosen.data.name), chosen.data, chosen.seed)
+        assert chosen.data.size == run
+        federation = prepare(chosen).federation
         assert chosen.requests[0].client in federation.clients
+        assert chosen.training.batch <= max(map(len, federation.clients.values()))
         sites = set(given.get("site", ()))
         if len(sites) > 1:
             assert set(federation.clients) == sites
+
+    def test_none_are_named_where_two_patients_pictures_become_one(self, tmp_path: Path) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (N, 16, 16), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+        images[1] = images[0]
+        images[1, 0, 0] ^= 1
+        arrays = {"labels": np.arange(N) % 2, "patient": np.arange(N), "split": [0] * 30 + [2] * 10}
+        np.savez(tmp_path / "set.npz", images=images, **arrays)
+        assert import_manifest(tmp_path / "set.npz", tmp_path / "out.npz", size=128).run == ()
 
     def test_without_validation_images_none_are_asked_for(self, tmp_path: Path) -> None:
         report = import_manifest(as_npz(tmp_path), tmp_path / "out.npz", val=0)

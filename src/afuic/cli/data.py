@@ -128,5 +128,5 @@ def _several(report: ImportReport) -> str:
 
 def _how(settings: tuple[str, ...]) -> str:
     if not settings:
-        return "; it has too few images to be divided among hospitals"
+        return "; it has too few images to be divided among hospitals, or pictures that become one at the size of a run"
     return f"; use it with: afuic run {' '.join(f'--set {shlex.quote(text)}' for text in settings)}"

@@ -125,24 +125,30 @@ def federate(dataset: Dataset, config: Data, seed: int, cache: Path | None = Non
 def suggestion(dataset: Dataset, path: Path) -> tuple[str, ...]:
     """Settings (``key=value``) under which this set, in the file ``path``, can be divided and run; empty where there are too few images.
 
-    Each hospital is a site where there are sites; otherwise as many hospitals are tried as in the default, with as many images.
+    Each hospital is a site where there are sites; otherwise as many hospitals are tried as in the default, with as many images. The size
+    is the set's, or the nearest that the default network takes; the batch is the default's, or all images of the largest hospital.
     """
-    size = dataset.images.shape[1]
+    size = min(max(dataset.images.shape[1], settings.SMALL[0]), settings.SMALL[1])
+    dataset = replace(dataset, images=resize(dataset.images, size))
     base = [
         f"name={_value(path.stem)}",
         f"data.name={_value(str(path))}",
         *([f"data.size={size}"] if size != Data().size else []),
     ]
     base += [] if len(dataset.rows(VAL)) else ["data.calibration=0"]
-    train, _, test, _ = _kept(dataset)
+    try:
+        train, _, test, _ = _kept(dataset)
+    except DataError:  # images that were told apart at their own size are one picture at this one
+        return ()
     for kind in _kinds(dataset):
         chosen = settings.load(None, (*base, *kind))
         try:
-            names = _plan(dataset, train, test, chosen.data, chosen.seed).names
+            plan = _plan(dataset, train, test, chosen.data, chosen.seed)
         except ConfigError:
             continue
-        first = chosen.requests[0].client
-        return (*base, *kind, *([] if first in names else [f"requests.0.client={_value(names[0])}"]))
+        first, most = chosen.requests[0].client, int(np.bincount(plan.train).max())
+        batch = () if most >= chosen.training.batch else (f"training.batch={most}",)
+        return (*base, *kind, *batch, *(() if first in plan.names else (f"requests.0.client={_value(plan.names[0])}",)))
     return ()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from afuic.config import SMALL
 from afuic.errors import ModelError, extra
 
 Build = Callable[[int, int, int], nn.Module]
@@ -21,8 +22,11 @@ SMALLEST_MONAI = 64
 
 def gn_small(channels: int, size: int, classes: int) -> nn.Module:
     """Three strided convolutions with group normalisation and a linear head, for images of 16 to 64 pixels a side."""
-    if not 16 <= size <= 64:
-        raise ModelError(f"model gn-small: works on images of 16 to 64 pixels a side, not {size}; set data.size accordingly")
+    least, most = SMALL
+    if not least <= size <= most:
+        raise ModelError(
+            f"model gn-small: works on images of {least} to {most} pixels a side, not {size}; set data.size accordingly"
+        )
     blocks = [*_block(channels, 16), *_block(16, 32), *_block(32, 64)]
     return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(64 * math.ceil(size / 8) ** 2, classes))
 
