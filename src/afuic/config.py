@@ -31,6 +31,11 @@ def _seen(key: str, value: Any) -> None:
             raise ValueError(f"{shown(key)} holds {found}, which nobody sees; write it without")
 
 
+def unsaid(value: Any) -> bool:
+    """Whether a setting that came later is left out of what is written and digested, so that federations and suites begun before go on."""
+    return value is None
+
+
 KINDS = frozenset({"tuple[str, ...]", "int"})
 """Parts of pydantic's places that name no key but one of several types that a value may have."""
 
@@ -97,6 +102,7 @@ class Data(Section):
     partition: Partition = Partition()
     patient_scope: Literal["site", "global"] | None = Field(
         None,
+        exclude_if=unsaid,
         description="whether a patient's id means one person at every site, or another one at each; none: what the set declares",
     )
     trigger: Trigger | None = None

@@ -20,7 +20,7 @@ from afuic.config import Aggregation, Config
 from afuic.deploy import listing, nginx, pki, planning
 from afuic.errors import ConfigError
 from afuic.service import tokens
-from afuic.settings import Access, Api, Engine, Server, Site, agreed, load
+from afuic.settings import Access, Api, Engine, Images, Server, Site, agreed, load
 from tests.deploy.conftest import NAMES
 
 SECRETS = {
@@ -216,3 +216,13 @@ def test_a_buffer_that_the_hospitals_cannot_fill_is_refused(made, tmp_path):
     bad.write_text(text.replace('rule = "fedasync"', 'rule = "fedbuff"').replace("buffer = 3", "buffer = 30"))
     with pytest.raises(ConfigError, match=r"federation\.aggregation\.buffer = 30: .* and \d take part; make it smaller"):
         load(bad, Server)
+
+
+def test_a_federation_that_is_there_keeps_its_agreement():
+    """The digest that afuic had for these settings before it knew ``patient_scope``: stores and hospitals hold it."""
+    images = Images(channels=3, size=28, class_names=("benign", "malignant"))
+    same = "sha256:510944f6fccda10da505351a2da497f7ac234e86c6052765adb06550b3dd0ef0"
+    agreement = planning.agreement(Config(), ("a", "b"))
+    assert agreed(agreement, images) == same
+    scoped = agreement.model_copy(update={"data": agreement.data.model_copy(update={"patient_scope": "global"})})
+    assert agreed(scoped, images) != same

@@ -97,6 +97,18 @@ def test_processes_start_in_the_order_of_their_dependences(guarded, tmp_path):
     wait(lambda: guarded.stages() == {"first": "ready", "second": "ready"})
 
 
+def test_what_an_earlier_supervisor_told_is_forgotten(guarded):
+    """Its failures are not this one's; an earlier afuic told less."""
+    told = guarded.place.run / "processes.json"
+    told.parent.mkdir(parents=True, exist_ok=True)
+    before = {"stage": "failed", "pid": None, "since": 0.0, "due": 0.0, "failures": 5, "starts": 5, "last_exit": 1}
+    told.write_text(json.dumps({"old": before}))
+    assert running.read_status(guarded.place)["old"] == before | {"why": ""}
+    guarded.start(first=SLEEPS)
+    assert "old" not in running.read_status(guarded.place)
+    wait(lambda: guarded.stages() == {"first": "ready"})
+
+
 DEAF = """
 import os, signal, sys
 for number in (1, 2, 13, 15, 17): signal.signal(number, signal.SIG_IGN)

@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from afuic.deploy import kernel, listing, logs
 from afuic.deploy.kernel import Family
 from afuic.deploy.layout import Layout
-from afuic.deploy.processes import Process
+from afuic.deploy.processes import Life, Process
 from afuic.deploy.supervisor import CHECK_S, GRACE_S, OWN_LOG, STATUS, Echo, Supervisor, sweep
 from afuic.errors import ConfigError, StoreError
 from afuic.settings import HOSPITAL_FILE, SERVER_FILE
@@ -124,6 +124,7 @@ def guard(
                     os.kill(child, signal.SIGTERM)
 
         before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+        (where.run / STATUS).unlink(missing_ok=True)  # of an earlier supervisor, perhaps of an earlier afuic
         write_bytes(where.run / PID, json.dumps({"pid": me, "born": kernel.born(me)}).encode())
         try:
             child = os.fork()
@@ -265,9 +266,9 @@ def _gone(where: Place, wait_s: float) -> bool:
 
 
 def read_status(where: Place) -> dict[str, dict[str, Any]]:
-    """How it stands with each process, as the supervisor told last."""
+    """How it stands with each process, as the supervisor told last; what an older one did not tell is as at a beginning."""
     try:
         told = read_json(where.run / STATUS)
-    except StoreError:
+        return {name: asdict(Life()) | life for name, life in told.items()}
+    except (StoreError, AttributeError, TypeError):
         return {}
-    return told if isinstance(told, dict) else {}

@@ -48,7 +48,7 @@ class Supervisor:
     ) -> None:
         processes.check(listed)
         self._listed = {process.name: process for process in listed}
-        self._lives = {name: Life() for name in self._listed}
+        self._lives = dict.fromkeys(self._listed, Life(since=clock()))
         self._asked = dict.fromkeys(self._listed, clock())
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: dict[int, int] = {}
@@ -81,7 +81,7 @@ class Supervisor:
                 self._children.pop(name).returncode = 0  # asked after below
         sweep(self._folder, self._mark, self._grace_s)
         kernel.reap()
-        self._lives = dict.fromkeys(self._listed, Life())
+        self._lives = dict.fromkeys(self._listed, Life(since=self._clock()))
         self._tell()
 
     @property
