@@ -21,6 +21,7 @@ AfuicError
 │   ├── Unreachable        nobody answers, or not at the moment: asking again may help
 │   └── Denied             the server answered that it will not
 ├── CertificateError       a certificate does not hold, or must not be issued
+│   └── EarlierForm         a certificate of a form that this afuic does not read any more
 ├── EngineError            the engine beneath (Flower) cannot do what was asked of it
 ├── Halted                 no work may be handed out until an operator has seen to the store
 ├── TaskStopped            a task was told to stop before its last batch
@@ -128,6 +129,10 @@ class Denied(ServiceError):
 
 class CertificateError(AfuicError):
     """A certificate does not hold (signature, form, chain or model), or what it would state is not so and it must not be issued."""
+
+
+class EarlierForm(CertificateError):
+    """A certificate of a form that this afuic does not read any more."""
 
 
 class EngineError(AfuicError):

@@ -12,7 +12,7 @@ from afuic.certify import form, limits
 from afuic.certify.canonical import canonical
 from afuic.certify.facts import Facts, VersionLike
 from afuic.document import parse_json
-from afuic.errors import CertificateError, JsonError
+from afuic.errors import CertificateError, EarlierForm, JsonError
 from afuic.scores import Judgement
 from afuic.text import normal, shown
 
@@ -59,7 +59,7 @@ def parse(payload: bytes) -> form.Statement:
 
 def _of_this_form(values: Any) -> None:
     if isinstance(values, dict) and values.get("predicateType") == form.EARLIER:
-        raise CertificateError(
+        raise EarlierForm(
             f"it is of {form.EARLIER}, a form that was never released; ask the server for a certificate of {form.PREDICATE}"
         )
 

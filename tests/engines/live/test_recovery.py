@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from sqlalchemy import text
+from sqlalchemy import text, update
 from typer.testing import CliRunner
 
+from afuic.certify.canonical import canonical
 from afuic.cli import app
 from afuic.engines.live import building
 from afuic.engines.live.certifying import disowned
@@ -20,7 +23,7 @@ from afuic.engines.live.messages import unpack_task
 from afuic.engines.live.starting import book_of, serve
 from afuic.errors import ConfigError, Halted, StoreError
 from afuic.protocol.effects import Train
-from afuic.store import chain
+from afuic.store import chain, schema
 from afuic.store.book import Book
 from tests.engines.live.conftest import Live, Make
 
@@ -318,3 +321,17 @@ def test_the_command_reconciles_a_stopped_server(live: Make) -> None:
     busy = run(app, ["deploy", "reconcile", str(found.folder)])
     assert busy.exit_code != 0
     found.until(certified(found, request))
+
+
+def test_a_certificate_of_the_earlier_form_names_no_record(live: Make) -> None:
+    """It was signed before there was one; the federation goes on."""
+    found = trained(live)
+    request = found.ask("hospital-1")
+    found.until(certified(found, request))
+    row = found.book.certificates()[0]
+    envelope = json.loads(row.envelope)
+    payload = json.loads(base64.b64decode(envelope["payload"])) | {"predicateType": "urn:afuic:erasure:v1"}
+    earlier = envelope | {"payload": base64.b64encode(canonical(payload)).decode()}
+    with found.book._database._writing(None) as connection:
+        connection.execute(update(schema.certificates).values(envelope=canonical(earlier).decode()))
+    assert disowned(found.book) is None

@@ -10,7 +10,7 @@ import afuic
 from afuic.certify import facts as certify
 from afuic.certify.facts import Facts
 from afuic.engines.live.standing import Standing
-from afuic.errors import CertificateError, ScoresError
+from afuic.errors import CertificateError, EarlierForm, ScoresError
 from afuic.protocol.requests import Phase
 from afuic.scores import measured
 from afuic.settings import Server
@@ -116,13 +116,16 @@ def _unscored(book: Book, request: str, verification: certify.Verification | Non
 def disowned(book: Book) -> str | None:
     """The first certificate that names a state of the record that the record never had, and what it means; None where all fit.
 
-    Whoever rewrites the whole database can make a chain that fits; what was signed before names the one that it replaced.
+    Whoever rewrites the whole database can make a chain that fits; what was signed before names the one that it replaced. Certificates of
+    the earlier form name no record.
     """
     from afuic.certify.envelope import claimed  # noqa: PLC0415 - as above
 
     for row in book.certificates():
         try:
             record = claimed(row.envelope).predicate.place.record
+        except EarlierForm:
+            continue
         except CertificateError as error:
             return f"certificate {row.number} of request {row.request}: {error}"
         if not book.holds(Head(record.links, record.head)):
