@@ -58,8 +58,8 @@ def test_what_the_protocol_did() -> None:
 def test_the_books_hold_every_model_of_the_ledger_and_nothing_of_the_erased() -> None:
     ledger = erased(rules("afuic", guard={"versions": 0})).ledger
     found = books(ledger, 3)
-    assert [(e.kind, e.names) for e in found.lines] == [("origin", ()), ("contributor", ("b@0",)), ("server", ("a@0", "b@0"))]
-    assert found.lines[1].digest == digest(ledger.clients["b@0"])
+    assert [(e.kind, e.names) for e in found.entries] == [("origin", ()), ("contributor", ("b@0",)), ("server", ("a@0", "b@0"))]
+    assert found.entries[1].digest == digest(ledger.clients["b@0"])
 
 
 @pytest.mark.parametrize(("name", "options"), [("afuic", {"guard": {"versions": 0}}), ("continue", {})])

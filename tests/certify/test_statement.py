@@ -87,7 +87,7 @@ def test_what_is_missing_is_none_and_said() -> None:
 def test_a_teacher_that_knew_the_data_is_named() -> None:
     assert of(FACTS)["evidence"]["procedural"]["removal"]["throughTeacher"] == ["hospital-1@0"]
     assert any("its teacher knew" in line for line in of(FACTS)["doesNotProve"])
-    books = replace(FACTS.books, lines=FACTS.books.lines[:2])
+    books = replace(FACTS.books, entries=FACTS.books.entries[:2])
     clean = replace(FACTS, after=row(42, {}, ("hospital-2@0",)), books=books)
     assert of(clean)["evidence"]["procedural"]["removal"]["throughTeacher"] == []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from afuic.certify import limits
 from afuic.certify.form import How
@@ -91,9 +91,14 @@ class Guarantee:
 class Line:
     """One sum of the ledger: the initial model, a contributor's, or the server's by whom its teachers had learned from."""
 
+    FORMER: ClassVar = ("afuic.certify.form.Entry",)
+
     kind: Literal["origin", "contributor", "server"]
     names: tuple[str, ...]
     digest: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Books:
     """The ledger at ``version``, each model in it by its digest."""
 
     version: int
-    lines: tuple[Line, ...]
+    entries: tuple[Line, ...]
 
 
 @dataclass(frozen=True)

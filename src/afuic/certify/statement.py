@@ -127,7 +127,7 @@ def _model(facts: Facts, row: VersionLike) -> form.Model:
 
 
 def _ledger(facts: Facts) -> form.Ledger:
-    lines = facts.books.lines
+    lines = facts.books.entries
     entries = tuple(form.Entry(kind=line.kind, names=_named(facts, line.names), digest=line.digest) for line in lines)
     return form.Ledger(version=facts.books.version, root=form.root_of(entries), entries=entries)
 

@@ -129,8 +129,12 @@ def encode(value: Any, model: Callable[[Params], str]) -> Any:  # noqa: PLR0911 
 
 
 def decode(tree: Any, model: Callable[[str], Params], classes: Iterable[type]) -> Any:
-    """The value that ``encode`` made this of; ``model`` finds a model by its name. KeyError for a class not in ``classes``."""
-    return _Decoder({_label(c): c for c in classes}, model).decode(tree)
+    """The value that ``encode`` made this of; ``model`` finds a model by its name. KeyError for a class not in ``classes``.
+
+    A class may name in ``FORMER`` what it was called when files that are still there were written.
+    """
+    known = {name: c for c in classes for name in (_label(c), *getattr(c, "FORMER", ()))}
+    return _Decoder(known, model).decode(tree)
 
 
 def is_params(value: Any) -> bool:

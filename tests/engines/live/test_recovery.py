@@ -16,14 +16,16 @@ from sqlalchemy import text, update
 from typer.testing import CliRunner
 
 from afuic.certify.canonical import canonical
+from afuic.certify.facts import Books, Line
 from afuic.cli import app
 from afuic.engines.live import building
 from afuic.engines.live.certifying import disowned
 from afuic.engines.live.messages import unpack_task
+from afuic.engines.live.open import classes
 from afuic.engines.live.starting import book_of, serve
 from afuic.errors import ConfigError, Halted, StoreError
 from afuic.protocol.effects import Train
-from afuic.store import chain, schema
+from afuic.store import chain, codec, schema
 from afuic.store.book import Book
 from tests.engines.live.conftest import Live, Make
 
@@ -335,3 +337,12 @@ def test_a_certificate_of_the_earlier_form_names_no_record(live: Make) -> None:
     with found.book._database._writing(None) as connection:
         connection.execute(update(schema.certificates).values(envelope=canonical(earlier).decode()))
     assert disowned(found.book) is None
+
+
+def test_the_books_of_an_earlier_snapshot_come_back() -> None:
+    """As written before a line of the ledger had a class of its own: the server starts with such a snapshot."""
+    entry = {"kind": "contributor", "names": ["hospital-2@0"], "digest": "sha256:" + "2" * 64}
+    written = {"$tuple": [{"$model": ["afuic.certify.form.Entry", entry]}]}
+    tree = {"$": "afuic.certify.facts.Books", "fields": {"version": 42, "entries": written}}
+    found = codec.decode(tree, lambda name: {}, classes())
+    assert found == Books(42, (Line("contributor", ("hospital-2@0",), "sha256:" + "2" * 64),))
