@@ -74,7 +74,7 @@ def test_import_says_what_it_made_of_the_columns(afuic_cli, tmp_path):
         "images of unknown patients: 4, each taken for a patient of its own",
         "classes without an image: c",
         "not read: age, usage",
-        "fold says train or test and was not used; head it split if it is the set's own division",
+        "usage says train or test and was not used; head it split if it is the set's own division",
     ):
         assert line in text.splitlines()
     code, text = afuic_cli("data", "import", tmp_path / "in.npz", "--out", tmp_path / "out.npz")

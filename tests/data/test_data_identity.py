@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import unicodedata
+import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +243,19 @@ def test_lesions_are_patients_whatever_made_the_file(entrance: Entrance, tmp_pat
     assert len(set(found.tolist())) == 10
     with pytest.raises(ManifestError, match="in more than one split"):
         by_hand(as_npz(tmp_path, lesion_id=[f"p{k % 4}" for k in range(N)], split=[0] * 32 + [2] * 8))
+
+
+@pytest.mark.parametrize(
+    ("more", "why"), [({"labels.npy": b"garbage"}, "'labels' is in it twice"), ({"note": b"x"}, "'note' in it is no array")]
+)
+def test_an_npz_with_odd_members_is_refused(tmp_path: Path, more: dict[str, bytes], why: str) -> None:
+    source = as_npz(tmp_path, label=np.arange(N) % 2)
+    with zipfile.ZipFile(source, "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in more.items():
+            file.writestr(name, file.read(name) if name in file.namelist() else content)
+    with pytest.raises(ManifestError, match=f"{why}; save the arrays anew"):
+        import_manifest(source, tmp_path / "out.npz")
 
 
 def test_a_path_that_no_file_system_takes_is_a_missing_image(tmp_path: Path) -> None:

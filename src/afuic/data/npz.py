@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from afuic.data.dataset import SPLITS, Bytes, Dataset, Ints, Strings, check, che
 from afuic.data.files import replacing
 from afuic.data.registry import Entry
 from afuic.errors import ConfigError, DataError, ManifestError
-from afuic.identity import Place, Scope, filled, ignored_columns, names, scope_of
+from afuic.identity import Place, Scope, filled, ignored_columns, names, quoted, scope_of
 from afuic.text import normal
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -39,7 +40,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         if path.is_file() and not zipfile.is_zipfile(path):
             raise ManifestError(f"{path}: not an npz file, or cut off; save the arrays with numpy.savez or get the file again")
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            return _arrays({key: file[key] for key in file.files}, file.files, path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give the path of an npz made by 'afuic data import'") from None
     except (ValueError, EOFError, OSError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
@@ -47,6 +48,16 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             f"{path}: not a readable npz of plain arrays ({error}); images of different sizes or Python objects cannot be read, "
             f"so save one uint8 array"
         ) from error
+
+
+def _arrays(found: dict[str, Any], listed: Sequence[str], path: Path) -> dict[str, npt.NDArray[Any]]:
+    """What was found; ManifestError where some of it is no array (numpy gives its bytes), or a name is there twice (it gives the last)."""
+    odd = [name for name, value in found.items() if not isinstance(value, np.ndarray)]
+    twice = [name for name, times in Counter(listed).items() if times > 1]
+    if odd or twice:
+        what = f"{quoted(odd[0])} in it is no array" if odd else f"{quoted(twice[0])} is in it twice"
+        raise ManifestError(f"{path}: {what}; save the arrays anew with numpy.savez")
+    return found
 
 
 def read_dataset(path: Path) -> Dataset:
