@@ -100,6 +100,7 @@ def test_a_note_names_no_other_hospital_to_a_hospital(trained: Service):
 def test_a_reason_names_no_other_hospital_to_a_hospital(trained: Service):
     own = trained.ask("operator", reason="hospital-2 and HOSPITAL-3 left as well").json()["id"]
     assert trained.get("auditor", f"requests/{own}").json()["reason"] == "hospital-2 and HOSPITAL-3 left as well"
+    trained.app.state.hospitals = frozenset({"hospital-1"})
     for path in ("requests", f"requests/{own}"):
         assert "another hospital and another hospital left as well" in trained.get("hospital-1", path).text
 

@@ -67,10 +67,16 @@ def _hospitals(request: Request) -> frozenset[str]:
     return hospitals
 
 
+def _ever(request: Request) -> frozenset[str]:
+    """Who takes part, and who did before it left the settings: no hospital reads either's name."""
+    return _hospitals(request) | _book(request).clients()
+
+
 Visitor = Annotated[Visit, Depends(_visit)]
 Who = Annotated[Caller, Depends(_caller)]
 Store = Annotated[Book, Depends(_book)]
 Names = Annotated[frozenset[str], Depends(_hospitals)]
+Ever = Annotated[frozenset[str], Depends(_ever)]
 Id = Annotated[str, Path(pattern=REQUEST_ID, description="a request's id")]
 Version = Annotated[int, Path(ge=0, le=MOST_VERSION)]
 Key = Annotated[str, Header(alias="Idempotency-Key", pattern=KEY, description="the asker's own: asking twice is asking once")]
@@ -84,7 +90,9 @@ def refuse(status: int, sentence: str) -> NoReturn:
 
 
 @router.post("/requests", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before with this key."}})
-def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, names: Names, response: Response) -> RequestRow:
+def ask(
+    wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, names: Names, ever: Ever, response: Response
+) -> RequestRow:
     """Ask for an erasure. It is durable when the answer comes; the same key with the same content is the same request."""
     visit.subject = wanted.client
     if why := rights.against_asking(caller, wanted):
@@ -96,11 +104,11 @@ def ask(wanted: Ask, key: Key, caller: Who, book: Store, visit: Visitor, names: 
     contributors = () if newest is None else newest.contributors
     if all(row.id != command.request for row in earlier) and (why := rights.objection(wanted, earlier, contributors)):
         refuse(409, why)
-    return rights.told(caller, _asked(book, command, response), names)
+    return rights.told(caller, _asked(book, command, response), ever)
 
 
 @router.post("/requests/{id}/withdraw", status_code=202, responses={200: {"model": RequestRow, "description": "Asked before."}})
-def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, names: Names, response: Response) -> RequestRow:
+def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, ever: Ever, response: Response) -> RequestRow:
     """Take a request back; possible until a model without the data has been released."""
     row = _seen(book, caller, id)
     visit.subject = row.client
@@ -110,25 +118,25 @@ def withdraw(id: Id, caller: Who, book: Store, visit: Visitor, names: Names, res
         refuse(409, f"request {id} is {row.phase} and can no longer be taken back")
     same = Ask.model_construct(client=row.client, reason="withdrawn by who asked", patients=row.patients, salted=row.salted)
     command = _command("withdraw", id, same, caller, f"withdraw {id}")
-    return rights.told(caller, _asked(book, command, response), names)
+    return rights.told(caller, _asked(book, command, response), ever)
 
 
 @router.get("/requests")
-def requests(caller: Who, book: Store, names: Names) -> list[RequestRow]:
+def requests(caller: Who, book: Store, ever: Ever) -> list[RequestRow]:
     """Every erasure request, oldest first; a hospital sees its own."""
-    return [rights.told(caller, row, names) for row in book.requests() if rights.visible(caller, row)]
+    return [rights.told(caller, row, ever) for row in book.requests() if rights.visible(caller, row)]
 
 
 @router.get("/requests/{id}")
-def request(id: Id, caller: Who, book: Store, names: Names) -> RequestRow:
+def request(id: Id, caller: Who, book: Store, ever: Ever) -> RequestRow:
     """How far a request is, with its history."""
-    return rights.told(caller, _seen(book, caller, id), names)
+    return rights.told(caller, _seen(book, caller, id), ever)
 
 
 @router.get("/status")
-def status(caller: Who, book: Store, request: Request, names: Names) -> Status:
+def status(caller: Who, book: Store, request: Request, ever: Ever) -> Status:
     """The federation at a glance, with its server's processes; a hospital sees no other hospital's row, nor the processes."""
-    found = rights.seen_by(caller, book.status(), book.requests(), names)
+    found = rights.seen_by(caller, book.status(), book.requests(), ever)
     return found if caller.role == "hospital" else replace(found, processes=_processes(request.app.state.processes))
 
 

@@ -139,6 +139,11 @@ class Views:
         with self._database.writing() as connection:
             connection.execute(delete(table).where(*mine))
 
+    def clients(self) -> frozenset[str]:
+        """Every hospital that ever took part, by name."""
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(schema.clients.c.name)).scalars())
+
     def theta0(self) -> Params:
         """The initial model."""
         return self._blobs.get(self._theta0)
