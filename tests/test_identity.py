@@ -108,6 +108,17 @@ def test_characters_that_nobody_sees_are_refused(text: str) -> None:
         identity.names(["x", text], "patients", "f", place)
 
 
+@pytest.mark.parametrize("text", ["1.23457E+12", "1.2e+15", "4,5E+07"])
+def test_a_number_that_lost_digits_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match=r"a number without its last digits, .*; save the column as text, with all digits"):
+        identity.names(["p1", text], "patients", "f", str)
+
+
+@pytest.mark.parametrize("text", ["1.00012E+05", "1e5", "12E", "1.5E+00"])
+def test_a_number_that_kept_them_is_a_name(text: str) -> None:
+    assert identity.names([text], "patients", "f", str) == [text]
+
+
 def test_a_hint_names_the_spelling_that_is_there() -> None:
     assert identity.meant("7", ["5", "007"]) == " (did you mean '007'?)"
     assert identity.meant("8", ["5", "007"]) == ""

@@ -43,6 +43,7 @@ _BLANK = re.compile(r"(?<!\d) | (?!\d)")
 _GROUPED = re.compile(r"\d{1,3}([ '])\d{3}(\1\d{3})*")
 _WHOLE = re.compile(r"\+?(\d+)(?:[.,]0*)?")
 _POWER = re.compile(r"\d+(?:\.\d+)?e\+?\d{1,2}")
+_SHORTENED = re.compile(r"[0-9][.,]([0-9]+)[eE]\+([0-9]{2,3})")
 _ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")
 
 
@@ -90,7 +91,8 @@ def names(values: Sequence[str], what: str, where: str, place: Place, within: Se
     """Each value's normal form, empty where it says that nothing is known.
 
     ManifestError where two of them (``within`` the same site, if given) differ only in how they are written, or one holds a character
-    that nobody sees. ``what``: what they name, in the plural.
+    that nobody sees, or is a number that a spreadsheet has shortened, as which several would be one. ``what``: what they name, in the
+    plural.
     """
     first: dict[tuple[str, str], int] = {}
     for row, value in enumerate(values):
@@ -98,6 +100,7 @@ def names(values: Sequence[str], what: str, where: str, place: Place, within: Se
     known = {at: row for at, row in first.items() if not missing(at[1])}
     _refuse_alike(known, what, where, place)
     _refuse_hidden(known, what, where, place)
+    _refuse_shortened(known, what, where, place)
     return [normal(v) if ("" if within is None else within[row], v.strip()) in known else "" for row, v in enumerate(values)]
 
 
@@ -154,6 +157,16 @@ def _refuse_hidden(known: Mapping[tuple[str, str], int], what: str, where: str, 
         if found := hidden(value):
             raise ManifestError(
                 f"{where}: one of the {what}, {quoted(value)} ({place(row)}), holds {found}, which nobody sees; delete it"
+            )
+
+
+def _refuse_shortened(known: Mapping[tuple[str, str], int], what: str, where: str, place: Place) -> None:
+    for (_, value), row in known.items():
+        found = _SHORTENED.fullmatch(value)
+        if found and len(found[1]) < int(found[2]):
+            raise ManifestError(
+                f"{where}: one of the {what}, {quoted(value)} ({place(row)}), is a number without its last digits, as a spreadsheet "
+                f"shortens it; save the column as text, with all digits"
             )
 
 
