@@ -20,6 +20,7 @@ from afuic.erase.peers.fedosd import Descent
 from afuic.erase.peers.local import Steps
 from afuic.erase.rounds import LocalTraining
 from afuic.params import Params
+from afuic.store.files import write_bytes
 from tests.engines.hospital.conftest import NAME, Clinic, order, train, unlearn, verify
 
 Make = Callable[[Params], Assignment]
@@ -167,7 +168,7 @@ def server(says: Any, status: int = 200) -> Iterator[tuple[str, list[str]]]:
 def listening(clinic: Clinic, api: str, steps: int) -> Desk:
     """A desk that trains for long and asks at this address every few milliseconds."""
     config = parse({**clinic.lab.config.model_dump(mode="json"), "training": {"steps": steps, "batch": 8}})
-    clinic.site.token.write_text("secret\n")
+    write_bytes(clinic.site.token, b"secret\n", 0o600)
     site = clinic.site.model_copy(update={"api": api, "federation": config})
     return Desk(site, listen_s=0.01)
 
