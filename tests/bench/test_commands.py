@@ -41,7 +41,9 @@ def test_run_report_and_diff(afuic_cli, tiny, tmp_path) -> None:
     again = ("bench", "run", "tiny", "--seeds", "1", "--methods", "continue,afuic", "--jobs", "1", "--out", out)
     _, text = afuic_cli(*again)
     assert text.startswith(f"afuic: nothing was left to do, every arm is in {out}\n")
-    assert f"\nresults: {out / 'bench.json'}\n" in text  # between them what went otherwise than meant, as a release that is a jump
+    assert (
+        f"\nresults: {out / 'bench.json'}\n" in text
+    )  # between them what went otherwise than meant, as a release that is a jump
     code, text = afuic_cli("bench", "report", out)
     assert code == 0, text
     assert (out / "report" / "tables.tex").exists()
